@@ -12,6 +12,8 @@ internal sealed class OrderedSession(IOrderedMedium home) : IJournalSession
 {
     public long MaxTransactionBytes => long.MaxValue;
 
+    public bool IsAtomic => false;
+
     public RecoveryReport Recover() => RecoveryReport.Clean;
 
     public void Commit(MetadataTransaction transaction, CommitGoal goal)
