@@ -53,11 +53,11 @@ internal sealed class Qcow2HeaderReader(IStorageMedium medium)
             OtherExtensions = _others,
             Size = Range64("size", U64(first, 24), 0, long.MaxValue >> 1),
             L1Size = Range("l1_size", U32(first, 36), 0, (int)(Qcow2Layout.MaxL1Bytes / 8)),
-            L1TableOffset = (long)(U64(first, 40) & long.MaxValue),
-            RefcountTableOffset = (long)(U64(first, 48) & long.MaxValue),
+            L1TableOffset = Range64("l1_table_offset", U64(first, 40), 0, Qcow2Layout.MaxHostOffset),
+            RefcountTableOffset = Range64("refcount_table_offset", U64(first, 48), 0, Qcow2Layout.MaxHostOffset),
             RefcountTableClusters = Range("refcount_table_clusters", U32(first, 56), 1, (int)(Qcow2Layout.MaxRefcountTableBytes >> clusterBits)),
             SnapshotCount = Range("nb_snapshots", U32(first, 60), 0, Qcow2Layout.MaxSnapshots),
-            SnapshotsOffset = (long)(U64(first, 64) & long.MaxValue),
+            SnapshotsOffset = Range64("snapshots_offset", U64(first, 64), 0, Qcow2Layout.MaxHostOffset),
         };
         ValidateTables(header);
         return header;
@@ -136,6 +136,8 @@ internal sealed class Qcow2HeaderReader(IStorageMedium medium)
     {
         long cluster = header.ClusterSize;
         Require(header.L1Size >= header.L1EntriesFor(header.Size), "l1_size", $"at least {header.L1EntriesFor(header.Size)} for {header.Size} bytes", header.L1Size.ToString());
+        Aligned("L1 table", header.L1TableOffset, cluster);
+        Aligned("snapshot table", header.SnapshotsOffset, cluster);
         if (header.L1Size > 0) Table("L1 table", header.L1TableOffset, header.L1Size * 8L, cluster);
         Table("refcount table", header.RefcountTableOffset, header.RefcountTableClusters * cluster, cluster);
         if (header.SnapshotCount > 0) Table("snapshot table", header.SnapshotsOffset, 0, cluster);
@@ -149,10 +151,13 @@ internal sealed class Qcow2HeaderReader(IStorageMedium medium)
 
     private void Table(string name, long offset, long length, long cluster)
     {
-        Require(offset % cluster == 0, $"{name} offset", $"a multiple of the cluster size {cluster}", offset.ToString());
+        Aligned(name, offset, cluster);
         Require(offset >= cluster, $"{name} offset", "a place behind the header's cluster", offset.ToString());
         Require(offset <= medium.Length - length && offset <= Qcow2Layout.MaxHostOffset - length, name, $"an end within the file's {medium.Length} bytes", $"{offset} + {length}");
     }
+
+    private void Aligned(string name, long offset, long cluster) =>
+        Require(offset % cluster == 0, $"{name} offset", $"a multiple of the cluster size {cluster}", offset.ToString());
 
     private int Range(string field, uint value, int min, int max)
     {
