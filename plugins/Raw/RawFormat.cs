@@ -13,9 +13,9 @@ public sealed class RawFormat : IBlockFormat
     /// <inheritdoc/>
     public void Create(IStorageMedium medium, CreateRequest request, StrategyContext context)
     {
-        if (request.Size < 0) throw new DiagnosticException("SP3010", "the size is out of range", medium.Name, "0 or more bytes", request.Size.ToString());
+        if (request.Size < 0) throw new DiagnosticException("SP3012", "the size is out of range", medium.Name, "0 or more bytes", request.Size.ToString());
         if (request.BackingFile is not null)
-            throw new DiagnosticException("SP3011", "a raw image cannot have a backing file", medium.Name, fix: "use --format qcow2");
+            throw new DiagnosticException("SP3013", "a raw image cannot have a backing file", medium.Name, fix: "use --format qcow2");
         medium.SetLength(0);
         medium.SetLength(request.Size);
     }

@@ -10,7 +10,7 @@ internal sealed class RawImage(IOrderedMedium storage, bool readOnly) : IDiskIma
 
     public IVirtualDisk OpenDisk(string name) => name.Length == 0
         ? new RawDisk(storage, readOnly)
-        : throw new DiagnosticException("SP3012", $"the image has no disk '{name}'", storage.Name, fix: "a raw image has one disk, without a name");
+        : throw new DiagnosticException("SP3021", $"the image has no disk '{name}'", storage.Name, fix: "a raw image has one disk, without a name");
 
     public void Close()
     {

@@ -67,6 +67,9 @@ internal sealed class ClusterReader(Qcow2Header header, IOrderedMedium storage, 
         return true;
     }
 
+    /// <summary>Whether an unallocated cluster that starts here may show bytes of the backing file.</summary>
+    public bool HasBackingAt(long offset) => backing is not null && offset < backing.Length;
+
     /// <summary>Takes an entry apart, refusing what no valid image has.</summary>
     public ClusterMapping Decode(ulong entry, long guestOffset)
     {
