@@ -32,9 +32,9 @@ internal sealed record MemoryFigure(string Format, string Server, long IdleBytes
 internal sealed record Report(IReadOnlyList<Figure> Figures, IReadOnlyList<MemoryFigure> Memory)
 {
     private const double MiB = 1024 * 1024;
+    private static readonly JsonSerializerOptions s_json = new() { WriteIndented = true, PropertyNamingPolicy = JsonNamingPolicy.CamelCase };
 
-    public void WriteJson(TextWriter output) =>
-        output.WriteLine(JsonSerializer.Serialize(this, new JsonSerializerOptions { WriteIndented = true, PropertyNamingPolicy = JsonNamingPolicy.CamelCase }));
+    public void WriteJson(TextWriter output) => output.WriteLine(JsonSerializer.Serialize(this, s_json));
 
     /// <summary>A table: one line a server, ratios to each peer of the same format and load.</summary>
     public void WriteText(TextWriter output)
