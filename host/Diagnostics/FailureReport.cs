@@ -8,8 +8,6 @@ internal static class FailureReport
     /// <summary>Set to 1 to see stack traces.</summary>
     public const string TraceVariable = "STORAGEPLUGINS_TRACE";
 
-    private const int BrokenPipe = 32; // EPIPE
-
     /// <summary>Reports the failure.</summary>
     /// <returns>The exit code.</returns>
     public static int Write(Exception exception, TextWriter error)
@@ -28,8 +26,6 @@ internal static class FailureReport
             case OperationCanceledException:
                 error.WriteLine("sphost: cancelled");
                 break;
-            case IOException when IsBrokenPipe(exception):
-                return ExitCodes.Done;
             default:
                 error.WriteLine(
                     $"sphost: error SP9001: internal error: {exception.GetType().Name}: {exception.Message.ReplaceLineEndings(" ")}; set {TraceVariable}=1 for the trace and report it");
@@ -39,7 +35,4 @@ internal static class FailureReport
         if (Environment.GetEnvironmentVariable(TraceVariable) == "1") error.WriteLine(exception.ToString());
         return ExitCodes.Failed;
     }
-
-    /// <summary>Whether a write failed because its reader has gone (<c>sphost … | head</c>).</summary>
-    public static bool IsBrokenPipe(Exception exception) => exception is IOException && exception.HResult == BrokenPipe;
 }

@@ -39,13 +39,14 @@ internal static class PluginProbe
             else
                 manifest = Read(path, stream, image.GetMetadataReader(), findings);
         }
-        catch (BadImageFormatException)
-        {
-            findings.Add(Truncated(path, new FileInfo(path).Length));
-        }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
             findings.Add(Diagnostic.Error("SP1004", $"the file cannot be read: {exception.Message.TrimEnd('.')}", path, fix: "make it readable and start again"));
+        }
+        catch (Exception exception) when (exception is not OutOfMemoryException)
+        {
+            // On damaged metadata the reader throws BadImageFormat, Overflow, ArgumentOutOfRange and others, undocumented.
+            findings.Add(Truncated(path, new FileInfo(path).Length));
         }
 
         return new PluginProbeResult(path, manifest, findings);
