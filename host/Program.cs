@@ -1,1 +1,3 @@
-return 0;
+using StoragePlugins.Host.Commands;
+
+return await HostCommandLine.RunAsync(args, Console.Out, Console.Error).ConfigureAwait(false);

@@ -1,0 +1,58 @@
+using StoragePlugins.Host.Diagnostics;
+using StoragePlugins.Host.Pipelines;
+using StoragePlugins.Host.Plugins;
+
+namespace StoragePlugins.Host.Commands;
+
+/// <summary>One command's configuration, plugins and composer. Disposing it lets go of the plugins.</summary>
+internal sealed class HostSession : IDisposable
+{
+    private HostSession(HostConfiguration configuration, PluginCatalog catalog, ConsoleLogger logger)
+    {
+        Configuration = configuration;
+        Catalog = catalog;
+        Logger = logger;
+        Composer = new PipelineComposer(catalog, configuration, logger);
+    }
+
+    /// <summary>The configuration, or the built-in pipelines alone.</summary>
+    public HostConfiguration Configuration { get; }
+
+    /// <summary>The plugins.</summary>
+    public PluginCatalog Catalog { get; }
+
+    /// <summary>Opens and makes images.</summary>
+    public PipelineComposer Composer { get; }
+
+    /// <summary>Notes and warnings.</summary>
+    public ConsoleLogger Logger { get; }
+
+    /// <summary>Reads the configuration, if any, and scans for plugins.</summary>
+    public static HostSession Open(IEnumerable<string> pluginDirectories, string? configurationFile, ConsoleLogger logger)
+    {
+        HostConfiguration configuration = configurationFile is null ? HostConfiguration.BuiltInOnly : ConfigurationReader.Read(configurationFile);
+        PluginSearchPath searchPath = PluginSearchPath.Compose(
+            pluginDirectories, configuration.PluginDirectories, Environment.GetEnvironmentVariable(PluginSearchPath.EnvironmentVariable));
+        return new HostSession(configuration, PluginCatalog.Scan(searchPath), logger);
+    }
+
+    /// <summary>Ends the command when the configuration has errors: all of them are reported.</summary>
+    /// <exception cref="InvalidConfigurationException">It has.</exception>
+    public void RequireValidConfiguration()
+    {
+        IReadOnlyList<Diagnostic> problems = PipelineValidator.Check(Configuration, Catalog);
+        if (problems.Count > 0) throw new InvalidConfigurationException(problems);
+    }
+
+    /// <summary>Writes what was found about plugins that this command does not need: an unusable plugin is a warning here.</summary>
+    public void ReportPluginFindings()
+    {
+        foreach (Diagnostic finding in Catalog.Plugins.SelectMany(plugin => plugin.Findings).Distinct())
+        {
+            Logger.Write(finding.Severity == DiagnosticSeverity.Error ? finding with { Severity = DiagnosticSeverity.Warning } : finding);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => Catalog.Dispose();
+}
