@@ -107,7 +107,7 @@ public sealed class PipelineComposerTests : IDisposable
 
         string failed = Path.Combine(_images, "b.img");
         Assert.Equal("TOY2", Assert.Throws<DiagnosticException>(() => _composer.Create(Pipeline(), failed, new CreateRequest(100))).Code);
-        Assert.Equal("SP1023", Assert.Throws<DiagnosticException>(() => _composer.Create(Pipeline(), failed, new CreateRequest(1024))).Code);
+        Assert.Equal("SP1022", Assert.Throws<DiagnosticException>(() => _composer.Create(Pipeline(), failed, new CreateRequest(1024))).Code);
         Assert.False(File.Exists(failed));
         Assert.Equal("SP3809", Assert.Throws<DiagnosticException>(() => _composer.Create(Pipeline(), Path.Combine(_images, "no", "c.img"), new CreateRequest(4096))).Code);
         Assert.Equal(0, _files.Open);
