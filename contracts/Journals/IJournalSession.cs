@@ -14,6 +14,12 @@ public interface IJournalSession : ICapabilitySource, IDisposable
     /// The format commits early rather than exceed it; worst-case growth of one operation must fit.</summary>
     long MaxTransactionBytes { get; }
 
+    /// <summary>
+    /// True when a crash leaves all of a transaction or none of it. False when it can leave a prefix of the stages: the format then
+    /// tolerates leaked space, and may hold refcount decrements back until what they depend on is durable, to save a barrier.
+    /// </summary>
+    bool IsAtomic { get; }
+
     /// <summary>Replays what an earlier session committed and did not bring home. Durable on return. Running it twice equals running it once.</summary>
     /// <returns>What was found and done.</returns>
     RecoveryReport Recover();

@@ -15,5 +15,8 @@ internal static class BuiltInStrategies
     public const string FileMedium = "file";
 
     /// <summary>All of them.</summary>
-    public static IReadOnlyList<BuiltInStrategy> All { get; } = [];
+    public static IReadOnlyList<BuiltInStrategy> All { get; } =
+    [
+        new(StrategyKind.Medium, FileMedium, "a file or block device of the host, locked against QEMU and other hosts", null, static () => new Media.FileMediumFactory()),
+    ];
 }

@@ -1,0 +1,272 @@
+using System.Diagnostics;
+using System.Runtime.ExceptionServices;
+
+namespace StoragePlugins.Host.Disks;
+
+/// <summary>
+/// Group commit for one disk: flushes that wait at the same time share one flush of the inner disk.
+/// </summary>
+/// <remarks>
+/// <para>A generation counts completed writes on any connection. A flush that asks for generation <i>g</i> is answered by the first inner
+/// flush that starts at a generation ≥ <i>g</i>: a running one when nothing was written since it started, otherwise the next one, which
+/// serves all that have gathered meanwhile. This is also NBD's multi-connection guarantee.</para>
+/// <para>A flush with nothing written since the last successful one returns at once. The first flush after open always runs: an earlier
+/// process may have left dirty state behind.</para>
+/// <para>A failed inner flush is reported to all that shared it. <see cref="DurabilityLostException"/>, or anything that is not a
+/// <see cref="StorageException"/> (then nobody knows whether a sync failed), poisons the gate: the inner flush is never called again.</para>
+/// <para>One thread per disk runs the inner flushes, started by the first flush that needs it, so that no number of waiting flushes takes
+/// a thread from reads. Waiters cost no memory of the gate's.</para>
+/// </remarks>
+internal sealed class FlushGate : IDisposable
+{
+    private const long NeverFlushed = -1;
+
+    // Guards everything below; pulsed when a flush is asked for, when a round ends and at the end.
+    private readonly object _state = new();
+    private readonly Action _flush;
+    private readonly string _name;
+
+    private long _written;
+    private long _durable = NeverFlushed;
+    private long _runningGeneration;
+    private bool _running;
+    private bool _disposed;
+    private DurabilityLostException? _poison;
+    private TicketList _sharing;
+    private TicketList _waiting;
+    private Thread? _thread;
+
+    /// <param name="name">The disk's name, for the thread and for messages.</param>
+    /// <param name="flush">The inner flush; one call at a time.</param>
+    public FlushGate(string name, Action flush)
+    {
+        _name = name;
+        _flush = flush;
+    }
+
+    /// <summary>Why durability is lost; <see langword="null"/> while it is not.</summary>
+    public DurabilityLostException? Poison => Volatile.Read(ref _poison);
+
+    /// <summary>Counts a write as completed. Call it after the write, before the guest hears of it.</summary>
+    public void CountWrite() => Interlocked.Increment(ref _written);
+
+    /// <summary>Durability was lost elsewhere than in a flush: every later flush fails.</summary>
+    public void SetPoison(DurabilityLostException failure) => Interlocked.CompareExchange(ref _poison, failure, null);
+
+    /// <summary>Asks for the durability of all writes counted so far. Never blocks.</summary>
+    /// <param name="ticket">Its <see cref="FlushTicket.Flushed"/> is called exactly once: before this returns, or later on the flush thread.</param>
+    public void Submit(FlushTicket ticket)
+    {
+        StorageException? refusal = null;
+        lock (_state)
+        {
+            long target = Volatile.Read(ref _written);
+            if (Poison is { } poison) refusal = poison;
+            else if (_disposed) refusal = new StorageException(StorageError.ShuttingDown, "flush", _name, -1, 0, "the disk is closed");
+            else if (_durable < target)
+            {
+                Enqueue(ticket, target);
+                return;
+            }
+        }
+
+        ticket.Flushed(refusal);
+    }
+
+    /// <summary>Asks for durability and waits for it.</summary>
+    /// <exception cref="StorageException">The flush that this call shared failed.</exception>
+    public void Flush()
+    {
+        BlockingTicket ticket = BlockingTicket.OfThisThread;
+        Submit(ticket);
+        ticket.Wait();
+    }
+
+    /// <summary>Waits until no flush runs or waits.</summary>
+    /// <returns>False when one did after <paramref name="timeout"/>.</returns>
+    public bool WaitUntilIdle(TimeSpan timeout)
+    {
+        long start = Stopwatch.GetTimestamp();
+        lock (_state)
+        {
+            while (_running || !_waiting.IsEmpty)
+            {
+                TimeSpan left = timeout - Stopwatch.GetElapsedTime(start);
+                if (left <= TimeSpan.Zero) return false;
+                Monitor.Wait(_state, left);
+            }
+        }
+
+        return true;
+    }
+
+    /// <summary>Serves who waits already, then ends the thread. Later flushes are refused.</summary>
+    public void Dispose()
+    {
+        Thread? thread;
+        lock (_state)
+        {
+            if (_disposed) return;
+            _disposed = true;
+            thread = _thread;
+            Monitor.PulseAll(_state);
+        }
+
+        thread?.Join();
+    }
+
+    private void Enqueue(FlushTicket ticket, long target)
+    {
+        if (_running && target <= _runningGeneration)
+        {
+            _sharing.Add(ticket);
+            return;
+        }
+
+        _waiting.Add(ticket);
+        if (_thread is null)
+        {
+            _thread = new Thread(RunRounds) { IsBackground = true, Name = $"flush {_name}" };
+            _thread.Start();
+        }
+
+        if (!_running) Monitor.PulseAll(_state);
+    }
+
+    private void RunRounds()
+    {
+        while (true)
+        {
+            long generation;
+            lock (_state)
+            {
+                while (_waiting.IsEmpty)
+                {
+                    if (_disposed) return;
+                    Monitor.Wait(_state);
+                }
+
+                _running = true;
+                _sharing = _waiting;
+                _waiting = default;
+                generation = _runningGeneration = Volatile.Read(ref _written);
+            }
+
+            RunRound(generation);
+        }
+    }
+
+    private void RunRound(long generation)
+    {
+        StorageException? failure = Poison ?? FlushInner();
+        TicketList served;
+        lock (_state)
+        {
+            if (failure is null) _durable = generation;
+            _running = false;
+            served = _sharing;
+            _sharing = default;
+            Monitor.PulseAll(_state);
+        }
+
+        served.CompleteAll(failure);
+    }
+
+    private StorageException? FlushInner()
+    {
+        try
+        {
+            _flush();
+            return null;
+        }
+        catch (DurabilityLostException lost)
+        {
+            SetPoison(lost);
+            return lost;
+        }
+        catch (StorageException failed)
+        {
+            return failed;
+        }
+        catch (Exception unexpected)
+        {
+            SetPoison(new DurabilityLostException("flush", _name, unexpected.Message, unexpected));
+            return Poison;
+        }
+    }
+
+    private struct TicketList
+    {
+        private FlushTicket? _head;
+        private FlushTicket? _tail;
+
+        public readonly bool IsEmpty => _head is null;
+
+        public void Add(FlushTicket ticket)
+        {
+            ticket.Next = null;
+            if (_tail is null) _head = ticket;
+            else _tail.Next = ticket;
+            _tail = ticket;
+        }
+
+        public readonly void CompleteAll(StorageException? failure)
+        {
+            for (FlushTicket? ticket = _head; ticket is not null;)
+            {
+                // A completed ticket may be in use again before the loop goes on.
+                FlushTicket? next = ticket.Next;
+                ticket.Next = null;
+                ticket.Flushed(failure);
+                ticket = next;
+            }
+        }
+    }
+
+    private sealed class BlockingTicket : FlushTicket
+    {
+        [ThreadStatic]
+        private static BlockingTicket? t_ticket;
+
+        private readonly object _lock = new();
+        private bool _isDone;
+        private StorageException? _failure;
+
+        public static BlockingTicket OfThisThread => t_ticket ??= new BlockingTicket();
+
+        public override void Flushed(StorageException? failure)
+        {
+            lock (_lock)
+            {
+                _failure = failure;
+                _isDone = true;
+                Monitor.Pulse(_lock);
+            }
+        }
+
+        public void Wait()
+        {
+            StorageException? failure;
+            lock (_lock)
+            {
+                while (!_isDone) Monitor.Wait(_lock);
+                _isDone = false;
+                failure = _failure;
+                _failure = null;
+            }
+
+            if (failure is not null) ExceptionDispatchInfo.Throw(failure);
+        }
+    }
+}
+
+/// <summary>Somebody who waits for a flush. Reusable once it has been answered; in one gate at a time.</summary>
+internal abstract class FlushTicket
+{
+    /// <summary>Link of the gate's list.</summary>
+    internal FlushTicket? Next { get; set; }
+
+    /// <summary>The flush is over. Must not block or throw: it runs on the thread that serves all flushes of the disk.</summary>
+    /// <param name="failure">Why nothing is promised; <see langword="null"/> when it is durable.</param>
+    public abstract void Flushed(StorageException? failure);
+}

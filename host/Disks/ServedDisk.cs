@@ -1,0 +1,349 @@
+using System.Diagnostics;
+
+namespace StoragePlugins.Host.Disks;
+
+/// <summary>
+/// A disk as exports use it: checks ranges, counts guest requests, shares flushes, and keeps a poisoned disk from promising anything.
+/// </summary>
+/// <remarks>
+/// <para>One object per disk, shared by all exports and connections; that is what makes a flush on one connection cover the others.</para>
+/// <para>FUA is a plain write of the inner disk followed by the shared flush, so that FUA writes of many connections share flushes.</para>
+/// <para>Once the inner disk has lost durability (<see cref="DurabilityLostException"/> from any call), every later flush and write fails
+/// with it without reaching the inner disk; reads go on.</para>
+/// </remarks>
+internal sealed class ServedDisk : IVirtualDisk, INonBlockingDisk, IDiscardDisk, IZeroingDisk, IExtentDisk, IBarrierDisk
+{
+    // Zeros for disks that cannot zero by themselves: large enough to amortize a call, small enough to keep.
+    private const int ZeroChunkBytes = 256 * 1024;
+    private static readonly byte[] s_zeros = new byte[ZeroChunkBytes];
+
+    private readonly IVirtualDisk _inner;
+    private readonly INonBlockingDisk? _nonBlocking;
+    private readonly IDiscardDisk? _discard;
+    private readonly IZeroingDisk? _zeroing;
+    private readonly IExtentDisk? _extents;
+    private readonly IBarrierDisk? _barrier;
+    private readonly AdmissionGate _admission = new();
+    private readonly FlushGate _flushGate;
+
+    /// <summary>Wraps a disk.</summary>
+    /// <param name="name">For messages and threads.</param>
+    /// <param name="inner">Disposed with this object.</param>
+    /// <param name="meter">Receives the guest's figures.</param>
+    public ServedDisk(string name, IVirtualDisk inner, StorageMeter meter)
+    {
+        Name = name;
+        Meter = meter;
+        _inner = inner;
+        _nonBlocking = inner.GetCapability<INonBlockingDisk>();
+        _discard = inner.GetCapability<IDiscardDisk>();
+        _zeroing = inner.GetCapability<IZeroingDisk>();
+        _extents = inner.GetCapability<IExtentDisk>();
+        _barrier = inner.GetCapability<IBarrierDisk>();
+        _flushGate = new FlushGate(name, inner.Flush);
+    }
+
+    /// <summary>For messages.</summary>
+    public string Name { get; }
+
+    /// <summary>What the guest asked for and what it cost.</summary>
+    public StorageMeter Meter { get; }
+
+    /// <summary>How long requests took, from their arrival at the export to their reply; recorded by the exports.</summary>
+    public LatencyHistogram Latency { get; } = new();
+
+    /// <inheritdoc/>
+    public long Length => _inner.Length;
+
+    /// <inheritdoc/>
+    public bool IsReadOnly => _inner.IsReadOnly;
+
+    /// <inheritdoc/>
+    public int PreferredBlockSize => _inner.PreferredBlockSize;
+
+    /// <summary>Whether <see cref="TryRead"/> and <see cref="TryWrite"/> can ever succeed.</summary>
+    public bool IsNonBlocking => _nonBlocking is not null;
+
+    /// <summary>Whether <see cref="Discard"/> does anything.</summary>
+    public bool CanDiscard => _discard is not null;
+
+    /// <summary>Why durability is lost; <see langword="null"/> while it is not.</summary>
+    public DurabilityLostException? Poison => _flushGate.Poison;
+
+    /// <summary>Whether a range lies inside the disk.</summary>
+    public bool Contains(long offset, long length) => offset >= 0 && length >= 0 && offset <= Length - length;
+
+    /// <inheritdoc/>
+    public T? GetCapability<T>() where T : class
+    {
+        bool offered =
+            typeof(T) == typeof(INonBlockingDisk) ? _nonBlocking is not null :
+            typeof(T) == typeof(IDiscardDisk) ? _discard is not null :
+            typeof(T) == typeof(IExtentDisk) ? _extents is not null :
+            typeof(T) == typeof(IBarrierDisk) ? _barrier is not null :
+            typeof(T) == typeof(IZeroingDisk);
+        return offered ? (T)(object)this : null;
+    }
+
+    /// <inheritdoc/>
+    public bool TryRead(long offset, Span<byte> buffer)
+    {
+        if (_nonBlocking is null || !Contains(offset, buffer.Length) || !_admission.TryEnter()) return false;
+        try
+        {
+            if (!_nonBlocking.TryRead(offset, buffer)) return false;
+        }
+        catch (DurabilityLostException lost)
+        {
+            _flushGate.SetPoison(lost);
+            throw;
+        }
+        finally
+        {
+            _admission.Leave();
+        }
+
+        Meter.CountGuestRead(buffer.Length);
+        return true;
+    }
+
+    /// <inheritdoc/>
+    public bool TryWrite(long offset, ReadOnlySpan<byte> data)
+    {
+        if (_nonBlocking is null || IsReadOnly || Poison is not null || !Contains(offset, data.Length) || !_admission.TryEnter()) return false;
+        bool written = true;
+        try
+        {
+            written = _nonBlocking.TryWrite(offset, data);
+            if (!written) return false;
+        }
+        catch (DurabilityLostException lost)
+        {
+            _flushGate.SetPoison(lost);
+            throw;
+        }
+        finally
+        {
+            // A write that threw may have changed something: it counts.
+            if (written) _flushGate.CountWrite();
+            _admission.Leave();
+        }
+
+        Meter.CountGuestWrite(data.Length);
+        return true;
+    }
+
+    /// <inheritdoc/>
+    public void Read(long offset, Span<byte> buffer)
+    {
+        Enter("read", offset, buffer.Length);
+        try
+        {
+            if (buffer.Length > 0) _inner.Read(offset, buffer);
+        }
+        catch (DurabilityLostException lost)
+        {
+            _flushGate.SetPoison(lost);
+            throw;
+        }
+        finally
+        {
+            _admission.Leave();
+        }
+
+        Meter.CountGuestRead(buffer.Length);
+    }
+
+    /// <inheritdoc/>
+    public void Write(long offset, ReadOnlySpan<byte> data, WriteFlags flags = WriteFlags.None)
+    {
+        EnterToWrite("write", offset, data.Length);
+        try
+        {
+            if (data.Length > 0) _inner.Write(offset, data);
+        }
+        catch (DurabilityLostException lost)
+        {
+            _flushGate.SetPoison(lost);
+            throw;
+        }
+        finally
+        {
+            _flushGate.CountWrite();
+            _admission.Leave();
+        }
+
+        Meter.CountGuestWrite(data.Length);
+        FlushIfForced(flags);
+    }
+
+    /// <inheritdoc/>
+    /// <remarks>Does nothing when the inner disk has no such ability: a discard is a hint.</remarks>
+    public void Discard(long offset, long length, WriteFlags flags = WriteFlags.None)
+    {
+        EnterToWrite("discard", offset, length);
+        try
+        {
+            if (length > 0) _discard?.Discard(offset, length);
+        }
+        catch (DurabilityLostException lost)
+        {
+            _flushGate.SetPoison(lost);
+            throw;
+        }
+        finally
+        {
+            _flushGate.CountWrite();
+            _admission.Leave();
+        }
+
+        Meter.CountGuestWrite(length);
+        FlushIfForced(flags);
+    }
+
+    /// <inheritdoc/>
+    /// <remarks>Writes zeros when the inner disk has no such ability.</remarks>
+    public void WriteZeroes(long offset, long length, bool mayUnmap, WriteFlags flags = WriteFlags.None)
+    {
+        EnterToWrite("write zeroes", offset, length);
+        try
+        {
+            if (length > 0 && _zeroing is not null) _zeroing.WriteZeroes(offset, length, mayUnmap);
+            else WriteZeroBytes(offset, length);
+        }
+        catch (DurabilityLostException lost)
+        {
+            _flushGate.SetPoison(lost);
+            throw;
+        }
+        finally
+        {
+            _flushGate.CountWrite();
+            _admission.Leave();
+        }
+
+        Meter.CountGuestWrite(length);
+        FlushIfForced(flags);
+    }
+
+    /// <inheritdoc/>
+    public bool IsZeroingFast(long offset, long length) => _zeroing is not null && Contains(offset, length) && _zeroing.IsZeroingFast(offset, length);
+
+    /// <inheritdoc/>
+    /// <remarks>All is data when the inner disk has no such ability.</remarks>
+    public int DescribeExtents(long offset, long length, Span<DiskExtent> extents)
+    {
+        Enter("describe", offset, length);
+        try
+        {
+            if (_extents is not null) return _extents.DescribeExtents(offset, length, extents);
+            extents[0] = new DiskExtent(length, ExtentFlags.None, Depth: 1);
+            return 1;
+        }
+        finally
+        {
+            _admission.Leave();
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Barrier()
+    {
+        EnterToWrite("barrier", 0, 0);
+        try
+        {
+            _barrier?.Barrier();
+        }
+        catch (DurabilityLostException lost)
+        {
+            _flushGate.SetPoison(lost);
+            throw;
+        }
+        finally
+        {
+            _admission.Leave();
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Flush()
+    {
+        if (IsReadOnly) return;
+        Enter("flush", 0, 0);
+        try
+        {
+            _flushGate.Flush();
+        }
+        finally
+        {
+            _admission.Leave();
+        }
+
+        Meter.CountGuestFlush();
+    }
+
+    /// <summary>A flush that does not take a thread: the ticket is answered when all writes completed so far are durable.</summary>
+    /// <remarks>Never blocks and never throws. <see cref="FlushTicket.Flushed"/> may be called before this returns. The caller counts the guest
+    /// flush (<see cref="CountFlush"/>) when it answers.</remarks>
+    public void SubmitFlush(FlushTicket ticket)
+    {
+        if (IsReadOnly) ticket.Flushed(null);
+        else if (!_admission.TryEnter()) ticket.Flushed(Closing("flush", -1, 0));
+        else
+        {
+            _flushGate.Submit(ticket);
+            _admission.Leave();
+        }
+    }
+
+    /// <summary>One flush or FUA taken through <see cref="SubmitFlush"/> was answered.</summary>
+    public void CountFlush() => Meter.CountGuestFlush();
+
+    /// <summary>Refuses new requests with <see cref="StorageError.ShuttingDown"/> and waits for the running ones. For good.</summary>
+    /// <returns>False when requests were still running after <paramref name="timeout"/>.</returns>
+    public bool Quiesce(TimeSpan timeout)
+    {
+        long start = Stopwatch.GetTimestamp();
+        return _admission.CloseAndWait(timeout) && _flushGate.WaitUntilIdle(timeout - Stopwatch.GetElapsedTime(start));
+    }
+
+    /// <summary>Answers the flushes that wait, ends the flush thread, disposes the inner disk. After <see cref="Quiesce"/>.</summary>
+    public void Dispose()
+    {
+        _flushGate.Dispose();
+        _inner.Dispose();
+    }
+
+    private void WriteZeroBytes(long offset, long length)
+    {
+        while (length > 0)
+        {
+            int step = (int)Math.Min(length, ZeroChunkBytes);
+            _inner.Write(offset, s_zeros.AsSpan(0, step));
+            offset += step;
+            length -= step;
+        }
+    }
+
+    private void FlushIfForced(WriteFlags flags)
+    {
+        if ((flags & WriteFlags.ForceUnitAccess) != 0) Flush();
+    }
+
+    private void EnterToWrite(string operation, long offset, long length)
+    {
+        if (IsReadOnly) throw new StorageException(StorageError.ReadOnly, operation, Name, offset, length, "the disk is read-only");
+        if (Poison is { } poison) throw new DurabilityLostException(operation, Name, "an earlier sync failed; reopen the disk to recover it", poison);
+        Enter(operation, offset, length);
+    }
+
+    private void Enter(string operation, long offset, long length)
+    {
+        if (!Contains(offset, length))
+            throw new StorageException(StorageError.InvalidRange, operation, Name, offset, length, $"outside the disk of {Length} bytes");
+        if (!_admission.TryEnter()) throw Closing(operation, offset, length);
+    }
+
+    private StorageException Closing(string operation, long offset, long length) =>
+        new(StorageError.ShuttingDown, operation, Name, offset, length, "the disk is being closed");
+}

@@ -1,0 +1,173 @@
+using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
+
+namespace StoragePlugins.Host.Media;
+
+/// <summary>A file or block device, read and written through the page cache.</summary>
+internal sealed unsafe class FileMedium : IStorageMedium, IFileMedium, IFlushableMedium, IDeallocatingMedium, INonBlockingMedium,
+    IPreallocatingMedium, ISparseMedium, IWriteCacheMedium
+{
+    /// <summary>Zeros are written in pieces of this size: large enough for one device request, small enough to stay in cache.</summary>
+    private const int ZeroBlockBytes = 1 << 20;
+
+    private static readonly byte[] s_zeros = new byte[ZeroBlockBytes];
+
+    private readonly SafeFileHandle _file;
+    private readonly StorageMeter _meter;
+    private long _length;
+
+    public FileMedium(SafeFileHandle file, string name, string path, bool readOnly, StorageMeter meter)
+    {
+        _file = file;
+        _meter = meter;
+        Name = name;
+        Path = path;
+        IsReadOnly = readOnly;
+        _length = Libc.LSeek(file, 0, Libc.SeekEnd);
+        if (_length < 0) throw Failed("lseek", -1, 0, Marshal.GetLastPInvokeError());
+    }
+
+    public string Name { get; }
+
+    public string Path { get; }
+
+    public bool IsReadOnly { get; }
+
+    public SafeFileHandle Handle => _file;
+
+    public long Length => Volatile.Read(ref _length);
+
+    public WriteCacheKind WriteCache => DeviceWriteCache.Of(Path);
+
+    public T? GetCapability<T>() where T : class => this as T;
+
+    public int Read(long offset, Span<byte> buffer)
+    {
+        int done = 0;
+        try
+        {
+            while (done < buffer.Length)
+            {
+                int got = RandomAccess.Read(_file, buffer[done..], offset + done);
+                if (got == 0) break;
+                done += got;
+            }
+        }
+        catch (IOException e)
+        {
+            throw Failed("read", offset, buffer.Length, e.HResult, e);
+        }
+
+        _meter.CountHostRead(done);
+        return done;
+    }
+
+    public bool TryRead(long offset, Span<byte> buffer)
+    {
+        int done = 0;
+        fixed (byte* start = buffer)
+        {
+            while (done < buffer.Length)
+            {
+                var vector = new Libc.IoVector { Base = start + done, Length = buffer.Length - done };
+                nint got = Libc.PReadV2(_file, &vector, 1, offset + done, Libc.RwfNoWait);
+                if (got <= 0) return false;
+                done += (int)got;
+            }
+        }
+
+        _meter.CountHostRead(done);
+        return true;
+    }
+
+    public void Write(long offset, ReadOnlySpan<byte> data, ContentClass content)
+    {
+        if (IsReadOnly) throw new StorageException(StorageError.ReadOnly, "write", Name, offset, data.Length, "it was opened read-only");
+        try
+        {
+            RandomAccess.Write(_file, data, offset);
+        }
+        catch (IOException e)
+        {
+            throw Failed("write", offset, data.Length, e.HResult, e);
+        }
+
+        Grow(offset + data.Length);
+        _meter.CountHostWrite(content, data.Length);
+    }
+
+    public void SetLength(long length)
+    {
+        try
+        {
+            RandomAccess.SetLength(_file, length);
+        }
+        catch (IOException e)
+        {
+            throw Failed("truncate", length, 0, e.HResult, e);
+        }
+
+        Volatile.Write(ref _length, length);
+    }
+
+    public void FlushData() => Sync("fdatasync", Libc.FDataSync(_file));
+
+    public void FlushAll() => Sync("fsync", Libc.FSync(_file));
+
+    public bool TryPunchHole(long offset, long length) =>
+        length <= 0 || Libc.FAllocate(_file, Libc.FallocPunchHole | Libc.FallocKeepSize, offset, length) == 0;
+
+    public bool TryZeroRange(long offset, long length)
+    {
+        if (length <= 0) return true;
+        if (Libc.FAllocate(_file, Libc.FallocZeroRange, offset, length) != 0) return false;
+        Grow(offset + length);
+        return true;
+    }
+
+    public void Preallocate(long offset, long length)
+    {
+        if (Libc.FAllocate(_file, Libc.FallocWriteZeroes, offset, length) == 0)
+        {
+            Grow(offset + length);
+            return;
+        }
+
+        for (long done = 0; done < length; done += ZeroBlockBytes)
+            Write(offset + done, s_zeros.AsSpan(0, (int)Math.Min(ZeroBlockBytes, length - done)), ContentClass.Preallocation);
+    }
+
+    public (long Length, bool IsHole) DescribeRun(long offset)
+    {
+        long end = Length;
+        if (offset >= end) return (0, true);
+        long data = Libc.LSeek(_file, offset, Libc.SeekData);
+        if (data < 0) return Marshal.GetLastPInvokeError() == Libc.ENxio ? (end - offset, true) : (end - offset, false);
+        if (data > offset) return (Math.Min(data, end) - offset, true);
+        long hole = Libc.LSeek(_file, offset, Libc.SeekHole);
+        return hole <= offset ? (end - offset, false) : (Math.Min(hole, end) - offset, false);
+    }
+
+    public void Dispose() => _file.Dispose();
+
+    private void Grow(long end)
+    {
+        long seen = Volatile.Read(ref _length);
+        while (end > seen)
+        {
+            long before = Interlocked.CompareExchange(ref _length, end, seen);
+            if (before == seen) return;
+            seen = before;
+        }
+    }
+
+    private void Sync(string call, int result)
+    {
+        int errno = result == 0 ? 0 : Marshal.GetLastPInvokeError();
+        _meter.CountHostFlush();
+        if (result != 0) throw Failed(call, -1, 0, errno);
+    }
+
+    private StorageException Failed(string operation, long offset, long length, int errno, Exception? inner = null) =>
+        new(Libc.ToStorageError(errno), operation, Name, offset, length, Libc.ErrorText(errno), inner);
+}

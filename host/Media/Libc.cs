@@ -1,0 +1,95 @@
+using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
+
+namespace StoragePlugins.Host.Media;
+
+/// <summary>
+/// The system calls that the base class library lacks. Plain imports with errno; none of them suppresses the GC transition, since
+/// each can block. <see cref="SafeFileHandle"/> keeps a descriptor from being closed, and its number reused, under a running call.
+/// </summary>
+internal static unsafe partial class Libc
+{
+    public const int SeekData = 3;
+    public const int SeekHole = 4;
+    public const int SeekEnd = 2;
+
+    public const int FallocKeepSize = 0x01;
+    public const int FallocPunchHole = 0x02;
+    public const int FallocZeroRange = 0x10;
+
+    /// <summary>Linux 6.17: allocates written extents that read as zeros, by the device where it can.</summary>
+    public const int FallocWriteZeroes = 0x80;
+
+    /// <summary>preadv2: fail with EAGAIN rather than wait.</summary>
+    public const int RwfNoWait = 0x08;
+
+    public const int OfdGetLock = 36;
+    public const int OfdSetLock = 37;
+    public const short ReadLock = 0;
+    public const short WriteLock = 1;
+    public const short NoLock = 2;
+
+    public const int EIntr = 4;
+    public const int EAgain = 11;
+    public const int ENoSpace = 28;
+    public const int EDquot = 122;
+    public const int EFBig = 27;
+    public const int ENxio = 6;
+
+    [LibraryImport("libc", EntryPoint = "fdatasync", SetLastError = true)]
+    public static partial int FDataSync(SafeFileHandle file);
+
+    [LibraryImport("libc", EntryPoint = "fsync", SetLastError = true)]
+    public static partial int FSync(SafeFileHandle file);
+
+    [LibraryImport("libc", EntryPoint = "fallocate", SetLastError = true)]
+    public static partial int FAllocate(SafeFileHandle file, int mode, long offset, long length);
+
+    [LibraryImport("libc", EntryPoint = "lseek", SetLastError = true)]
+    public static partial long LSeek(SafeFileHandle file, long offset, int whence);
+
+    [LibraryImport("libc", EntryPoint = "preadv2", SetLastError = true)]
+    public static partial nint PReadV2(SafeFileHandle file, IoVector* vectors, int count, long offset, int flags);
+
+    [LibraryImport("libc", EntryPoint = "fcntl", SetLastError = true)]
+    public static partial int FCntl(SafeFileHandle file, int command, FileLock* argument);
+
+    [LibraryImport("libc", EntryPoint = "statx", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    public static partial int StatX(int directory, string path, int flags, uint mask, StatXBuffer* buffer);
+
+    /// <summary>The last error of this thread in words.</summary>
+    public static string ErrorText(int errno) => Marshal.GetPInvokeErrorMessage(errno);
+
+    /// <summary>What a client is told for an errno.</summary>
+    public static StorageError ToStorageError(int errno) => errno is ENoSpace or EDquot or EFBig ? StorageError.NoSpace : StorageError.Io;
+
+    [StructLayout(LayoutKind.Sequential)]
+    public struct IoVector
+    {
+        public void* Base;
+        public nint Length;
+    }
+
+    /// <summary>struct flock of 64-bit Linux.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    public struct FileLock
+    {
+        public short Type;
+        public short Whence;
+        public long Start;
+        public long Length;
+        public int ProcessId;
+    }
+
+    /// <summary>The fields of struct statx that are used here; the kernel fills 256 bytes.</summary>
+    [StructLayout(LayoutKind.Explicit, Size = 256)]
+    public struct StatXBuffer
+    {
+        [FieldOffset(28)] public ushort Mode;
+        [FieldOffset(32)] public ulong Inode;
+        [FieldOffset(128)] public uint RdevMajor;
+        [FieldOffset(132)] public uint RdevMinor;
+        [FieldOffset(136)] public uint DeviceMajor;
+        [FieldOffset(140)] public uint DeviceMinor;
+    }
+}

@@ -1,0 +1,51 @@
+using StoragePlugins.Qcow2.Data;
+using StoragePlugins.Qcow2.Header;
+using StoragePlugins.Qcow2.Metadata;
+
+namespace StoragePlugins.Qcow2;
+
+/// <summary>Changes the length of the live disk, with the disk to itself.</summary>
+internal sealed class ImageResizer(
+    Qcow2Header header, object metadataLock, MapTables maps, ClusterZeroer zeroer, Committer committer, RequestEpochs epochs, string name, IVirtualDisk? backing)
+{
+    /// <summary>Sets the length; durable on return.</summary>
+    public void Resize(long length)
+    {
+        long entries = header.L1EntriesFor(length);
+        if (length < 0 || length % 512 != 0 || entries * 8 > Qcow2Layout.MaxL1Bytes)
+            throw new DiagnosticException("SP3012", "the size is out of range", name,
+                $"a multiple of 512 up to {Qcow2Layout.MaxL1Bytes / 8 * header.BytesPerL2Table} with clusters of {header.ClusterSize} bytes", length.ToString());
+        using RequestEpochs.Quiesced quiet = epochs.Quiesce();
+        if (length >= header.Size) Grow(length, (int)entries);
+        else Shrink(length);
+    }
+
+    private void Grow(long length, int entries)
+    {
+        long old = header.Size;
+        // All of the L1 table's last cluster, so that the next small growth finds room.
+        int perCluster = header.ClusterSize / 8;
+        int roomy = (int)Math.Min((entries + perCluster - 1L) / perCluster * perCluster, Qcow2Layout.MaxL1Bytes / 8);
+        if (entries > maps.L1.Length)
+        {
+            lock (metadataLock) maps.GrowRoot(roomy);
+        }
+
+        // What lies between the old end and the new one may hold bytes of before a shrink, or show a longer backing file.
+        long clusterEnd = (old + header.ClusterSize - 1) & -(long)header.ClusterSize;
+        long zeroEnd = Math.Min(length, Math.Max(clusterEnd, backing?.Length ?? 0));
+        if (zeroEnd > old) zeroer.Zero(old, zeroEnd - old, mayUnmap: true, length);
+        lock (metadataLock) maps.SetSize(length);
+        committer.CommitAll();
+    }
+
+    private void Shrink(long length)
+    {
+        long old = header.Size;
+        lock (metadataLock) maps.SetSize(length);
+        committer.Commit(CommitGoal.Durable);
+        long first = (length + header.ClusterSize - 1) & -(long)header.ClusterSize;
+        if (old > first) zeroer.Discard(first, old - first, old);
+        committer.CommitAll();
+    }
+}

@@ -1,0 +1,359 @@
+using System.Buffers.Binary;
+using StoragePlugins.Qcow2.Header;
+
+namespace StoragePlugins.Qcow2.Metadata;
+
+/// <summary>
+/// Hands out host clusters and takes them back. A cluster is reserved in memory first, gets its refcount when what it holds has been written,
+/// and after it was freed is not handed out again before the commit that freed it and before every request that may still use its old mapping.
+/// </summary>
+/// <remarks>Everything happens under the metadata lock unless said otherwise. Grows refcount blocks and the refcount table as needed.</remarks>
+internal sealed class ClusterAllocator : ICommitPart
+{
+    private readonly Qcow2Header _header;
+    private readonly IOrderedMedium _storage;
+    private readonly RefcountBlocks _refcounts;
+    private readonly MetadataMap _metadata;
+    private readonly RequestEpochs _epochs;
+    private readonly long _clusterSize;
+
+    /// <summary>Clusters that look free but must not be handed out: reserved, or freed and not yet released.</summary>
+    private readonly HashSet<long> _held = [];
+    private readonly Queue<(long Epoch, List<Freed> Clusters)> _graceful = new();
+    private readonly HashSet<int> _dirtyTableEntries = [];
+    private List<Freed> _freed = [];
+    private List<Freed> _freedTaken = [];
+    private List<HomeRange> _revokes = [];
+    private List<HomeRange> _revokesTaken = [];
+    private List<RefcountBlocks.Taken> _refcountsTaken = [];
+    private int[] _tableEntriesTaken = [];
+    private bool _tableMoved, _tableMovedTaken;
+    private long _searchFrom;
+    private long _freshFrom;
+    private long _transaction;
+
+    public ClusterAllocator(Qcow2Header header, IOrderedMedium storage, RefcountBlocks refcounts, MetadataMap metadata, RequestEpochs epochs)
+    {
+        _header = header;
+        _storage = storage;
+        _refcounts = refcounts;
+        _metadata = metadata;
+        _epochs = epochs;
+        _clusterSize = header.ClusterSize;
+        _freshFrom = (storage.Length + _clusterSize - 1) >> header.ClusterBits;
+    }
+
+    /// <summary>True while decrements wait for a later commit, or freed clusters for their release.</summary>
+    public bool HasPending => _refcounts.ChangeCount > 0 || _freed.Count > 0;
+
+    /// <summary>Bytes of after-images that the next commit may need for refcounts; an upper bound.</summary>
+    public long PendingBytes => _refcounts.ChangeCount * 8L;
+
+    public ulong CountOf(long cluster) => _refcounts.Get(cluster);
+
+    /// <summary>Reserves up to <paramref name="wanted"/> contiguous clusters.</summary>
+    /// <param name="wanted">At least 1.</param>
+    /// <param name="count">How many were found in one piece, at least 1.</param>
+    /// <param name="isFresh">The clusters lie beyond everything that was ever used: they read as zeros.</param>
+    /// <returns>The first cluster's index.</returns>
+    public long Reserve(int wanted, out int count, out bool isFresh)
+    {
+        while (true)
+        {
+            long cluster = _refcounts.NextFree(_searchFrom);
+            if (_held.Contains(cluster))
+            {
+                _searchFrom = cluster + 1;
+                continue;
+            }
+
+            if (!_refcounts.IsCovered(cluster))
+            {
+                AddRefcountBlock(cluster);
+                continue;
+            }
+
+            count = 1;
+            while (count < wanted && IsFree(cluster + count)) count++;
+            isFresh = cluster >= _freshFrom;
+            for (long c = cluster; c < cluster + count; c++) Hold(c);
+            _freshFrom = Math.Max(_freshFrom, cluster + count);
+            _searchFrom = cluster + count;
+            return cluster;
+        }
+    }
+
+    /// <summary>Gives reserved clusters back unused. Nothing on the medium refers to them.</summary>
+    public void Cancel(long cluster, int count)
+    {
+        for (long c = cluster; c < cluster + count; c++) _held.Remove(c);
+        _searchFrom = Math.Min(_searchFrom, cluster);
+    }
+
+    /// <summary>A reserved cluster is now referenced once.</summary>
+    public void Confirm(long cluster)
+    {
+        _refcounts.Set(cluster, 1, _transaction);
+        _held.Remove(cluster);
+    }
+
+    /// <summary>One reference to a cluster is gone.</summary>
+    /// <param name="cluster">Cluster index.</param>
+    /// <param name="punch">Give its space back to the host when nobody references it any more.</param>
+    public void Release(long cluster, bool punch)
+    {
+        ulong count = _refcounts.Get(cluster);
+        if (count == 0)
+            throw new StorageException(StorageError.Io, "free", _storage.Name, cluster * _clusterSize, _clusterSize,
+                "the image is corrupt: the cluster's refcount is 0 already; run: sphost image check --repair all");
+        _refcounts.Set(cluster, count - 1, _transaction);
+        if (count > 1) return;
+        _held.Add(cluster);
+        _freed.Add(new Freed(cluster, punch));
+        if (_metadata.Remove(cluster)) _revokes.Add(new HomeRange(cluster * _clusterSize, _clusterSize));
+    }
+
+    /// <summary>Reserves, zeroes or copies into, and confirms a cluster for a table that nothing references yet.</summary>
+    public long AllocateTable(int clusters, ReadOnlySpan<byte> content, ContentClass contentClass)
+    {
+        long first = ReserveExactly(clusters);
+        try
+        {
+            WriteTable(first * _clusterSize, clusters * _clusterSize, content, contentClass);
+        }
+        catch
+        {
+            Cancel(first, clusters);
+            throw;
+        }
+
+        for (long c = first; c < first + clusters; c++)
+        {
+            Confirm(c);
+            _metadata.Add(c);
+        }
+
+        return first * _clusterSize;
+    }
+
+    public void Take(MetadataTransaction transaction, long number, bool atomic)
+    {
+        _refcountsTaken = _refcounts.TakeChanges(transaction, number, CommitStage.Allocation, atomic ? CommitStage.Release : -1);
+        TakeTableEntries(transaction);
+        foreach (HomeRange range in _revokes) transaction.Revoke(range);
+        (_freedTaken, _freed) = (_freed, _freedTaken);
+        (_revokesTaken, _revokes) = (_revokes, _revokesTaken);
+        _transaction = number + 1;
+    }
+
+    public void End(bool failed)
+    {
+        _refcounts.EndCommit(_refcountsTaken, failed);
+        if (failed)
+        {
+            _dirtyTableEntries.UnionWith(_tableEntriesTaken);
+            _tableMoved |= _tableMovedTaken;
+            _freed.AddRange(_freedTaken);
+            _revokes.AddRange(_revokesTaken);
+        }
+        else if (_freedTaken.Count > 0)
+        {
+            _graceful.Enqueue((_epochs.Current, _freedTaken));
+            _freedTaken = [];
+        }
+
+        _freedTaken.Clear();
+        _revokesTaken.Clear();
+    }
+
+    /// <summary>Takes out freed clusters that nobody can still be using. They stay held until <see cref="Reuse"/>.</summary>
+    public List<Freed>? TakeReleasable() =>
+        _graceful.TryPeek(out (long Epoch, List<Freed> Clusters) batch) && _epochs.HasPassed(batch.Epoch) ? _graceful.Dequeue().Clusters : null;
+
+    /// <summary>Makes released clusters available.</summary>
+    public void Reuse(List<Freed> clusters)
+    {
+        foreach (Freed freed in clusters)
+        {
+            _held.Remove(freed.Cluster);
+            _searchFrom = Math.Min(_searchFrom, freed.Cluster);
+        }
+    }
+
+    private void Hold(long cluster)
+    {
+        if (_metadata.Contains(cluster))
+            throw new StorageException(StorageError.Io, "allocate", _storage.Name, cluster * _clusterSize, _clusterSize,
+                "the image is corrupt: a metadata cluster has refcount 0; run: sphost image check --repair all");
+        _held.Add(cluster);
+    }
+
+    private bool IsFree(long cluster) => _refcounts.IsCovered(cluster) && _refcounts.Get(cluster) == 0 && !_held.Contains(cluster);
+
+    private long ReserveExactly(int clusters)
+    {
+        if (clusters >= _header.RefcountBlockEntries) return ReserveBeyondEverything(clusters);
+        var tooShort = new List<(long Cluster, int Count)>();
+        try
+        {
+            while (true)
+            {
+                long first = Reserve(clusters, out int count, out _);
+                if (count == clusters) return first;
+                tooShort.Add((first, count));
+            }
+        }
+        finally
+        {
+            foreach ((long cluster, int count) in tooShort) Cancel(cluster, count);
+        }
+    }
+
+    /// <summary>
+    /// Reserves a run longer than what one refcount block counts. A block that stands in its own range would cut such a run, so the
+    /// blocks of the run are placed before it.
+    /// </summary>
+    private long ReserveBeyondEverything(int clusters)
+    {
+        var places = new Queue<long>();
+        for (int i = (clusters / _header.RefcountBlockEntries) + 1; i > 0; i--) places.Enqueue(Reserve(1, out _, out _));
+        int firstBlock = Array.FindLastIndex(_refcounts.Table, static entry => entry != 0) + 1;
+        int lastBlock = firstBlock + ((clusters - 1) / _header.RefcountBlockEntries);
+        GrowTableTo(lastBlock);
+        // Growing the table may itself have added blocks.
+        while (firstBlock <= lastBlock && _refcounts.Table[firstBlock] != 0)
+        {
+            firstBlock++;
+            lastBlock++;
+            GrowTableTo(lastBlock);
+        }
+
+        for (int block = firstBlock; block <= lastBlock; block++) PlaceRefcountBlock(block, places.Dequeue());
+        foreach (long unused in places) Cancel(unused, 1);
+        long first = _refcounts.FirstClusterOf(firstBlock);
+        for (long c = first; c < first + clusters; c++) Hold(c);
+        _freshFrom = Math.Max(_freshFrom, first + clusters);
+        return first;
+    }
+
+    private void AddRefcountBlock(long cluster)
+    {
+        int block = _refcounts.BlockOf(cluster);
+        GrowTableTo(block);
+        if (_refcounts.IsCovered(cluster)) return;
+        // It stands in, and counts, one of the clusters that it covers.
+        Hold(cluster);
+        PlaceRefcountBlock(block, cluster);
+    }
+
+    /// <summary>Makes a refcount block in a held cluster.</summary>
+    private void PlaceRefcountBlock(int block, long cluster)
+    {
+        if (cluster * _clusterSize > Qcow2Layout.MaxHostOffset - _clusterSize)
+            throw new StorageException(StorageError.NoSpace, "allocate", _storage.Name, -1, 0, "the image has reached qcow2's largest host offset");
+        try
+        {
+            WriteTable(cluster * _clusterSize, _clusterSize, [], ContentClass.Allocation);
+        }
+        catch
+        {
+            _held.Remove(cluster);
+            throw;
+        }
+
+        _refcounts.AddBlock(block, cluster * _clusterSize);
+        Confirm(cluster);
+        _metadata.Add(cluster);
+        _dirtyTableEntries.Add(block);
+        _freshFrom = Math.Max(_freshFrom, cluster + 1);
+    }
+
+    /// <summary>Moves the refcount table to a larger place when a block index does not fit.</summary>
+    private void GrowTableTo(int block)
+    {
+        int oldEntries = _refcounts.Table.Length;
+        if (block < oldEntries) return;
+        int perCluster = (int)_clusterSize / 8;
+        int clusters = (int)Math.Min(((Math.Max(block + 1L, oldEntries * 3L / 2) + perCluster - 1) / perCluster), Qcow2Layout.MaxRefcountTableBytes / _clusterSize);
+        if ((long)clusters * perCluster <= block)
+            throw new StorageException(StorageError.NoSpace, "allocate", _storage.Name, -1, 0, "the refcount table has reached its largest size");
+        ulong[] old = _refcounts.Table;
+        ulong[] grown = new ulong[clusters * perCluster];
+        old.CopyTo(grown, 0);
+        _refcounts.Table = grown;
+        long place;
+        try
+        {
+            place = ReserveExactly(clusters);
+            try
+            {
+                WriteTable(place * _clusterSize, clusters * _clusterSize, BigEndian(grown), ContentClass.AllocationRoot);
+            }
+            catch
+            {
+                Cancel(place, clusters);
+                throw;
+            }
+        }
+        catch
+        {
+            _refcounts.Forget(oldEntries);
+            _dirtyTableEntries.RemoveWhere(entry => entry >= oldEntries);
+            _refcounts.Table = old;
+            throw;
+        }
+
+        for (long c = place; c < place + clusters; c++)
+        {
+            Confirm(c);
+            _metadata.Add(c);
+        }
+
+        long oldFirst = _header.RefcountTableOffset / _clusterSize;
+        int oldClusters = _header.RefcountTableClusters;
+        _header.RefcountTableOffset = place * _clusterSize;
+        _header.RefcountTableClusters = clusters;
+        _tableMoved = true;
+        for (long c = oldFirst; c < oldFirst + oldClusters; c++) Release(c, punch: false);
+    }
+
+    private void TakeTableEntries(MetadataTransaction transaction)
+    {
+        Span<byte> bytes = stackalloc byte[12];
+        foreach (int entry in _dirtyTableEntries)
+        {
+            BinaryPrimitives.WriteUInt64BigEndian(bytes, _refcounts.Table[entry]);
+            transaction.Add(CommitStage.AllocationRoot, ContentClass.AllocationRoot, _header.RefcountTableOffset + (entry * 8L), bytes[..8]);
+        }
+
+        if (_tableMoved)
+        {
+            BinaryPrimitives.WriteInt64BigEndian(bytes, _header.RefcountTableOffset);
+            BinaryPrimitives.WriteInt32BigEndian(bytes[8..], _header.RefcountTableClusters);
+            transaction.Add(CommitStage.AllocationRoot, ContentClass.Header, Qcow2Layout.RefcountTableFieldsOffset, bytes);
+        }
+
+        _tableEntriesTaken = [.. _dirtyTableEntries];
+        _dirtyTableEntries.Clear();
+        _tableMovedTaken = _tableMoved;
+        _tableMoved = false;
+    }
+
+    private void WriteTable(long offset, long length, ReadOnlySpan<byte> content, ContentClass contentClass)
+    {
+        // Space for all of the table is taken now, so that a full disk is told to the request and not to a later flush.
+        byte[] bytes = new byte[length];
+        content.CopyTo(bytes);
+        _storage.Write(offset, bytes, contentClass);
+    }
+
+    private static byte[] BigEndian(ulong[] table)
+    {
+        byte[] bytes = new byte[table.Length * 8];
+        for (int i = 0; i < table.Length; i++) BinaryPrimitives.WriteUInt64BigEndian(bytes.AsSpan(i * 8), table[i]);
+        return bytes;
+    }
+
+    /// <summary>A cluster that nobody references any more.</summary>
+    public readonly record struct Freed(long Cluster, bool Punch);
+}

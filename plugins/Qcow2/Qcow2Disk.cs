@@ -1,0 +1,105 @@
+using StoragePlugins.Qcow2.Data;
+using StoragePlugins.Qcow2.Metadata;
+
+namespace StoragePlugins.Qcow2;
+
+/// <summary>The live disk of an image.</summary>
+internal sealed class Qcow2Disk(Qcow2Image image) : IVirtualDisk, INonBlockingDisk, IDiscardDisk, IZeroingDisk, IExtentDisk, IBarrierDisk, IResizableDisk
+{
+    public long Length => image.Header.Size;
+
+    public bool IsReadOnly => image.IsReadOnly;
+
+    public int PreferredBlockSize => image.Header.ClusterSize;
+
+    public void Read(long offset, Span<byte> buffer)
+    {
+        Check("read", offset, buffer.Length);
+        using RequestEpochs.Request request = image.Epochs.Enter();
+        image.Reader.Read(image.Maps.L1, offset, buffer);
+    }
+
+    public bool TryRead(long offset, Span<byte> buffer)
+    {
+        Check("read", offset, buffer.Length);
+        using RequestEpochs.Request request = image.Epochs.Enter();
+        return image.Reader.TryRead(image.Maps.L1, offset, buffer);
+    }
+
+    public void Write(long offset, ReadOnlySpan<byte> data, WriteFlags flags = WriteFlags.None)
+    {
+        CheckWritable("write", offset, data.Length);
+        using (image.Epochs.Enter()) image.Writer.Write(offset, data);
+        Finish(flags);
+    }
+
+    public bool TryWrite(long offset, ReadOnlySpan<byte> data)
+    {
+        CheckWritable("write", offset, data.Length);
+        using RequestEpochs.Request request = image.Epochs.Enter();
+        return image.Writer.TryWrite(offset, data);
+    }
+
+    public void Flush()
+    {
+        if (!IsReadOnly) image.Committer.Commit(CommitGoal.Durable);
+    }
+
+    public void Barrier()
+    {
+        if (!IsReadOnly) image.Committer.Commit(CommitGoal.Ordered);
+    }
+
+    public void Discard(long offset, long length, WriteFlags flags = WriteFlags.None)
+    {
+        CheckWritable("discard", offset, length);
+        using (image.Epochs.Enter()) image.Zeroer.Discard(offset, length, Length);
+        Finish(flags);
+    }
+
+    public void WriteZeroes(long offset, long length, bool mayUnmap, WriteFlags flags = WriteFlags.None)
+    {
+        CheckWritable("zero", offset, length);
+        using (image.Epochs.Enter()) image.Zeroer.Zero(offset, length, mayUnmap, Length);
+        Finish(flags);
+    }
+
+    public bool IsZeroingFast(long offset, long length) => image.Header.Version >= 3;
+
+    public int DescribeExtents(long offset, long length, Span<DiskExtent> extents)
+    {
+        Check("describe", offset, length);
+        using RequestEpochs.Request request = image.Epochs.Enter();
+        return image.Extents.Describe(image.Maps.L1, offset, length, extents);
+    }
+
+    public void Resize(long length)
+    {
+        if (IsReadOnly) throw new StorageException(StorageError.ReadOnly, "resize", image.Name, -1, 0, "it was opened read-only");
+        image.Resizer.Resize(length);
+    }
+
+    public T? GetCapability<T>() where T : class => this as T;
+
+    public void Dispose()
+    {
+    }
+
+    private void Finish(WriteFlags flags)
+    {
+        if ((flags & WriteFlags.ForceUnitAccess) != 0) Flush();
+    }
+
+    private void CheckWritable(string operation, long offset, long length)
+    {
+        if (IsReadOnly) throw new StorageException(StorageError.ReadOnly, operation, image.Name, offset, length, "it was opened read-only");
+        Check(operation, offset, length);
+    }
+
+    private void Check(string operation, long offset, long length)
+    {
+        long size = Length;
+        if ((ulong)offset > (ulong)size || (ulong)length > (ulong)(size - offset))
+            throw new StorageException(StorageError.InvalidRange, operation, image.Name, offset, length, $"the disk has {size} bytes");
+    }
+}

@@ -1,0 +1,26 @@
+using System.Composition;
+using StoragePlugins.Qcow2.Check;
+using StoragePlugins.Qcow2.Create;
+using StoragePlugins.Qcow2.Header;
+
+namespace StoragePlugins.Qcow2;
+
+/// <summary>The qcow2 format, versions 2 and 3 (QEMU docs/interop/qcow2).</summary>
+[Export(typeof(IBlockFormat))]
+[Strategy("qcow2", Summary = "QEMU's qcow2: sparse, snapshots, backing files, compression", Options = typeof(Qcow2Options))]
+public sealed class Qcow2Format : IBlockFormat, ICheckingFormat
+{
+    /// <inheritdoc/>
+    public FormatMatch Probe(IStorageMedium medium) => Qcow2Header.Matches(medium) ? FormatMatch.Certain : FormatMatch.No;
+
+    /// <inheritdoc/>
+    public void Create(IStorageMedium medium, CreateRequest request, StrategyContext context) =>
+        Qcow2Creator.Create(medium, request.Size, context.Options<Qcow2Options>().ToSettings(request));
+
+    /// <inheritdoc/>
+    public CheckReport Check(IStorageMedium medium, RepairMode repair, StrategyContext context) =>
+        new Qcow2Checker(medium, Qcow2Header.Read(medium)).Run(repair);
+
+    /// <inheritdoc/>
+    public IDiskImage Open(OpenRequest request, StrategyContext context) => new ImageOpener(request, context).Open();
+}

@@ -1,0 +1,124 @@
+using StoragePlugins.Qcow2.Data;
+using StoragePlugins.Qcow2.Header;
+using StoragePlugins.Qcow2.Metadata;
+using StoragePlugins.Qcow2.Snapshots;
+
+namespace StoragePlugins.Qcow2;
+
+/// <summary>An open qcow2 image: the parts, wired together, and its life from open to close.</summary>
+internal sealed class Qcow2Image : IDiskImage
+{
+    private readonly IOrderedMedium _storage;
+    private readonly IJournalSession _journal;
+    private readonly IVirtualDisk? _backing;
+    private readonly bool _readOnly;
+    private readonly SortedDictionary<string, Snapshot> _snapshots = new(StringComparer.Ordinal);
+    private readonly Lock _closing = new();
+    private bool _closed;
+
+    public Qcow2Image(Qcow2Header header, IOrderedMedium storage, IJournalSession journal, ulong[] l1, ulong[] refcountTable, MetadataMap metadata,
+        IVirtualDisk? backing, IReadOnlyList<Snapshot> snapshots, Qcow2Options options, bool readOnly)
+    {
+        // Names need not be unique, nor present; ids are unique.
+        foreach (Snapshot snapshot in snapshots)
+        {
+            bool usable = snapshot.Name.Length > 0 && !_snapshots.ContainsKey(snapshot.Name);
+            _snapshots[usable ? snapshot.Name : $"#{snapshot.Id}"] = snapshot;
+        }
+
+        (Header, _storage, _journal, _backing, _readOnly) = (header, storage, journal, backing, readOnly);
+        object metadataLock = new();
+        var cache = new L2Cache(storage, header, options.MapCache, metadataLock);
+        var refcounts = new RefcountBlocks(storage, header, refcountTable, options.RefcountCache);
+        var allocator = new ClusterAllocator(header, storage, refcounts, metadata, Epochs);
+        Maps = new MapTables(header, storage, allocator, cache, l1);
+        Committer = new Committer(metadataLock, journal, storage, allocator, [allocator, Maps], header.ClusterBits, options.Unmap);
+        var compressed = new CompressedClusterReader(header, storage);
+        var gate = new AllocationGate();
+        Reader = new ClusterReader(header, storage, cache, compressed, backing);
+        Extents = new ExtentDescriber(Reader, backing);
+        var remapper = new ClusterRemapper(header, metadataLock, Maps, allocator, Reader, compressed);
+        Writer = new ClusterWriter(header, metadataLock, storage, Maps, metadata, allocator, Reader, remapper, gate, Committer);
+        Zeroer = new ClusterZeroer(header, metadataLock, Maps, Reader, remapper, Writer, gate, Committer);
+        Resizer = new ImageResizer(header, metadataLock, Maps, Zeroer, Committer, Epochs, storage.Name, backing);
+    }
+
+    public Qcow2Header Header { get; }
+
+    public RequestEpochs Epochs { get; } = new();
+
+    public MapTables Maps { get; }
+
+    public Committer Committer { get; }
+
+    public ClusterReader Reader { get; }
+
+    public ExtentDescriber Extents { get; }
+
+    public ClusterWriter Writer { get; }
+
+    public ClusterZeroer Zeroer { get; }
+
+    public ImageResizer Resizer { get; }
+
+    public string Name => _storage.Name;
+
+    public bool IsReadOnly => _readOnly;
+
+    public ImageDescription Description => new("qcow2", Header.Size,
+    [
+        new("version", Header.Version),
+        new("clusterSize", Header.ClusterSize),
+        new("refcountBits", Header.RefcountBits),
+        new("lazyRefcounts", Header.LazyRefcounts),
+        new("compression", Header.Compression == CompressionKind.Zstd ? "zstd" : "zlib"),
+        new("backingFile", Header.BackingFile ?? ""),
+        new("backingFormat", Header.BackingFormat ?? ""),
+        new("snapshots", Header.SnapshotCount),
+        new("dirty", (Header.IncompatibleFeatures & Qcow2Features.Dirty) != 0),
+        new("corrupt", (Header.IncompatibleFeatures & Qcow2Features.Corrupt) != 0),
+    ]);
+
+    public IReadOnlyList<DiskEntry> ListDisks(string? after, int limit)
+    {
+        IEnumerable<DiskEntry> live = after is null ? [new DiskEntry("", Header.Size, _readOnly, "")] : [];
+        IEnumerable<DiskEntry> snapshots = _snapshots
+            .Where(s => after is null || string.CompareOrdinal(s.Key, after) > 0)
+            .Select(s => new DiskEntry(s.Key, s.Value.DiskBytes ?? Header.Size, true, $"snapshot {s.Value.Id} of {s.Value.Date:yyyy-MM-dd HH:mm:ss}"));
+        return [.. live.Concat(snapshots).Take(limit)];
+    }
+
+    public IVirtualDisk OpenDisk(string name)
+    {
+        if (name.Length == 0) return new Qcow2Disk(this);
+        return _snapshots.TryGetValue(name, out Snapshot? snapshot)
+            ? new SnapshotDisk(this, _storage, snapshot, name)
+            : throw new DiagnosticException("SP3021", $"the image has no disk '{name}'", Name,
+                found: _snapshots.Count == 0 ? "no snapshots" : $"snapshots {string.Join(", ", _snapshots.Keys.Take(8))}", fix: "see: sphost image info");
+    }
+
+    public void Close()
+    {
+        lock (_closing)
+        {
+            if (_closed) return;
+            if (!_readOnly)
+            {
+                using RequestEpochs.Quiesced quiet = Epochs.Quiesce();
+                Committer.CommitAll();
+                _journal.Close();
+            }
+
+            _closed = true;
+        }
+    }
+
+    public T? GetCapability<T>() where T : class => this as T;
+
+    public void Dispose()
+    {
+        _journal.Dispose();
+        _backing?.Dispose();
+        _storage.Dispose();
+    }
+}
