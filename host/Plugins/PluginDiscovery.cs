@@ -69,7 +69,7 @@ internal sealed class PluginDiscovery(TimeProvider time)
         if (broken.Length > 0) return new PluginProbeResult(folder, null, broken);
         return new PluginProbeResult(folder, null, [Diagnostic.Error(
             "SP1010", "the folder holds no plugin", folder, "one assembly with [assembly: StoragePlugin]",
-            string.Create(CultureInfo.InvariantCulture, $"{files.Length} assemblies without it"), "move it out of the plugin directory, or add the attribute")]);
+            string.Create(CultureInfo.InvariantCulture, $"{files.Length} {(files.Length == 1 ? "assembly" : "assemblies")} without it"), "move it out of the plugin directory, or add the attribute")]);
     }
 
     private static PluginProbeResult ExamineFile(string file)
