@@ -50,7 +50,7 @@ internal sealed class Qcow2Header
     public long GuestClusters => (Size + ClusterSize - 1) >> ClusterBits;
 
     /// <summary>L1 entries that a size needs.</summary>
-    public long L1EntriesFor(long size) => (size + BytesPerL2Table - 1) / BytesPerL2Table;
+    public long L1EntriesFor(long size) => (size / BytesPerL2Table) + (size % BytesPerL2Table == 0 ? 0 : 1);
 
     /// <summary>Whether the medium starts with qcow2's magic and a version of 2 or more (version 1 is another format).</summary>
     public static bool Matches(IStorageMedium medium)
