@@ -135,7 +135,7 @@ internal sealed unsafe class NbdTransmission : IDisposable
             BinaryPrimitives.ReadInt64BigEndian(bytes[16..]),
             BinaryPrimitives.ReadUInt32BigEndian(bytes[24..]));
         long arrivedAt = Stopwatch.GetTimestamp();
-        NbdError error = _connection.RefusesRequests ? NbdError.ShuttingDown : Validate(request);
+        NbdError error = Validate(request);
 
         switch (request.Command)
         {
