@@ -159,10 +159,12 @@ public class NbdHostileClientTests
         Assert.Equal(300_000, client.ReadBytes(0, 300_000).Length);
     }
 
-    [Fact]
-    public void Slow_clients_get_all_their_replies_intact_and_no_worker_waits_for_them()
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void Slow_clients_get_all_their_replies_intact_and_no_worker_waits_for_them(bool nonBlocking)
     {
-        var disk = new MemoryDisk(4 * MiB);
+        var disk = new MemoryDisk(4 * MiB) { IsNonBlocking = nonBlocking };
         new Random(5).NextBytes(disk.Bytes);
         using var server = new NbdTestServer(disk, new NbdLimits { Workers = 2 });
         NbdTestClient[] slow = [.. Enumerable.Range(0, 4).Select(_ => server.Open())];
@@ -176,12 +178,8 @@ public class NbdHostileClientTests
 
         foreach (NbdTestClient client in slow)
         {
-            for (uint i = 0; i < 30; i++)
-            {
-                byte[] payload = client.ReceiveChunk().Payload;
-                int offset = System.Buffers.Binary.BinaryPrimitives.ReadInt32BigEndian(payload.AsSpan(4));
-                Assert.True(disk.Bytes.AsSpan(offset, payload.Length - 8).SequenceEqual(payload.AsSpan(8)));
-            }
+            foreach ((ulong offset, byte[] data, _) in client.ReceiveReads(30).Values)
+                Assert.True(disk.Bytes.AsSpan((int)offset, data.Length).SequenceEqual(data));
 
             client.Dispose();
         }
@@ -193,7 +191,7 @@ public class NbdHostileClientTests
         var limits = new NbdLimits { MaxBufferBytes = 40L * MiB, StallTimeout = TimeSpan.FromMilliseconds(300) };
         using var server = new NbdTestServer(new MemoryDisk(32 * MiB), limits);
         using NbdTestClient hoarder = server.Open();
-        hoarder.Request(Read, 0, 32 * MiB);
+        hoarder.Request(Read, 0, 32 * MiB, Df);
         NbdTestServer.Eventually(() => server.Server.Buffers.SharedBytes > 32 * MiB, "the hoarder has its buffer");
         using NbdTestClient loris = server.Open();
         loris.Send(Join(RequestBytes(Write, 0, 4 * MiB, 0, 1), new byte[1000]));
@@ -205,7 +203,7 @@ public class NbdHostileClientTests
 
         using NbdTestClient client = server.Open();
         Assert.Equal(4096, client.ReadBytes(0, 4096).Length);
-        Assert.Equal(8 * MiB, client.ReadBytes(0, 8 * MiB).Length);
+        Assert.Equal(8 * MiB, client.ReadBytes(0, 8 * MiB, Df).Length);
         Assert.InRange(server.Server.Buffers.SharedBytes, 0, limits.MaxBufferBytes);
         Assert.Contains(server.Log.Lines, line => line.Contains("others wait for its buffers", StringComparison.Ordinal));
     }
@@ -219,7 +217,7 @@ public class NbdHostileClientTests
         Parallel.For(0, 6, new ParallelOptions { MaxDegreeOfParallelism = 6 }, _ =>
         {
             using NbdTestClient client = server.Open();
-            for (int i = 0; i < 20; i++) client.Request(Read, 0, 16 * MiB);
+            for (int i = 0; i < 20; i++) client.Request(Read, 0, 16 * MiB, Df);
             for (int i = 0; i < 20; i++)
             {
                 Assert.Equal((16 * MiB) + 8, client.ReceiveChunk().Payload.Length);

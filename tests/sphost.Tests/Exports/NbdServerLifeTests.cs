@@ -48,7 +48,7 @@ public class NbdServerLifeTests
     {
         using var server = new NbdTestServer(new MemoryDisk(4 << 20));
         using NbdTestClient client = server.Open();
-        for (int i = 0; i < 20; i++) client.Request(Read, 0, 4 << 20);
+        for (int i = 0; i < 20; i++) client.Request(Read, 0, 4 << 20, Df);
         NbdTestServer.Eventually(() => server.Server.Buffers.SharedBytes > 0, "requests are in flight");
         Assert.True(server.Server.Stop(TimeSpan.FromMilliseconds(200)));
         Assert.Equal(0, server.Server.Buffers.SharedBytes);

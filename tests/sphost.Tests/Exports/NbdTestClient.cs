@@ -111,14 +111,37 @@ internal sealed class NbdTestClient(Socket socket) : IDisposable
     public uint Do(ushort command, ulong offset, uint length, ushort flags = 0, byte[]? payload = null) =>
         ReceiveSimple(Request(command, offset, length, flags, payload));
 
-    /// <summary>A structured read that must succeed in one chunk.</summary>
+    /// <summary>A structured read that must succeed.</summary>
     public byte[] ReadBytes(ulong offset, uint length, ushort flags = 0)
     {
         ulong cookie = Request(Read, offset, length, flags);
-        (ushort chunkFlags, ushort type, ulong answered, byte[] payload) = ReceiveChunk();
-        Assert.Equal((1, 1, cookie), (chunkFlags, type, answered));
-        Assert.Equal(offset, BinaryPrimitives.ReadUInt64BigEndian(payload));
-        return payload[8..];
+        (ulong start, byte[] data, int chunks) = ReceiveReads(1)[cookie];
+        Assert.Equal(offset, start);
+        if ((flags & Df) != 0) Assert.Equal(1, chunks);
+        return data;
+    }
+
+    /// <summary>The replies of so many structured reads, by cookie; chunks of different reads may come in any order.</summary>
+    public Dictionary<ulong, (ulong Offset, byte[] Data, int Chunks)> ReceiveReads(int count)
+    {
+        var chunks = new Dictionary<ulong, List<(ulong Offset, byte[] Data)>>();
+        for (int done = 0; done < count;)
+        {
+            (ushort flags, ushort type, ulong cookie, byte[] payload) = ReceiveChunk();
+            Assert.Equal(1, type);
+            if (!chunks.TryGetValue(cookie, out var parts)) chunks[cookie] = parts = [];
+            parts.Add((BinaryPrimitives.ReadUInt64BigEndian(payload), payload[8..]));
+            done += flags & 1;
+        }
+
+        return chunks.ToDictionary(entry => entry.Key, entry => Assemble(entry.Value));
+    }
+
+    private static (ulong Offset, byte[] Data, int Chunks) Assemble(List<(ulong Offset, byte[] Data)> parts)
+    {
+        parts.Sort((one, other) => one.Offset.CompareTo(other.Offset));
+        for (int i = 1; i < parts.Count; i++) Assert.Equal(parts[i - 1].Offset + (ulong)parts[i - 1].Data.Length, parts[i].Offset);
+        return (parts[0].Offset, Join([.. parts.Select(part => part.Data)]), parts.Count);
     }
 
     /// <summary>A structured request that must fail: the error of its error chunk.</summary>

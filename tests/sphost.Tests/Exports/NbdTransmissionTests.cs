@@ -36,17 +36,14 @@ public class NbdTransmissionTests
         Assert.Equal(0u, client.Do(Write, 777, (uint)length, payload: data));
         Assert.Equal(data, disk.Bytes[777..(777 + length)]);
 
-        ulong cookie = client.Request(Read, 777, (uint)length);
         if (structured)
         {
-            (ushort flags, ushort type, ulong answered, byte[] payload) = client.ReceiveChunk();
-            Assert.Equal((1, 1, cookie), (flags, type, answered));
-            Assert.Equal(777UL, BinaryPrimitives.ReadUInt64BigEndian(payload));
-            Assert.Equal(data, payload[8..]);
+            Assert.Equal(data, client.ReadBytes(777, (uint)length));
+            Assert.Equal(data, client.ReadBytes(777, (uint)length, Df));
         }
         else
         {
-            Assert.Equal(0u, client.ReceiveSimple(cookie));
+            Assert.Equal(0u, client.ReceiveSimple(client.Request(Read, 777, (uint)length)));
             Assert.Equal(data, client.Receive(length));
         }
     }
@@ -307,6 +304,32 @@ public class NbdTransmissionTests
         Assert.Equal(0u, client.Do(Flush, 0, 0));
         disk.ColdRead.Set();
         Assert.Equal(cold, client.ReceiveChunk().Cookie);
+    }
+
+    [Fact]
+    public void A_large_read_that_meets_cold_data_on_its_way_is_finished_by_a_worker()
+    {
+        var disk = new MemoryDisk { ColdOffset = 2 * 128 * 1024 };
+        new Random(1).NextBytes(disk.Bytes);
+        disk.ColdRead.Set();
+        using var server = new NbdTestServer(disk);
+        using NbdTestClient client = server.Open();
+        Assert.Equal(disk.Bytes[..600_000], client.ReadBytes(0, 600_000));
+    }
+
+    [Fact]
+    public void A_large_read_that_fails_on_its_way_ends_with_an_error_chunk()
+    {
+        int reads = 0;
+        var disk = new MemoryDisk { ReadFailure = () => ++reads > 2 ? new StorageException(StorageError.Io, "read", "disk", 0, 0, "for a test") : null };
+        using var server = new NbdTestServer(disk);
+        using NbdTestClient client = server.Open();
+        ulong cookie = client.Request(Read, 0, 600_000);
+        Assert.Equal(0, client.ReceiveChunk().Flags);
+        Assert.Equal(0, client.ReceiveChunk().Flags);
+        Assert.Equal(EIO, client.ReceiveErrorChunk(cookie));
+        disk.ReadFailure = () => null;
+        Assert.Equal(512, client.ReadBytes(0, 512).Length);
     }
 
     [Fact]
