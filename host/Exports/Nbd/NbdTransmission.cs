@@ -13,8 +13,7 @@ namespace StoragePlugins.Host.Exports.Nbd;
 /// <remarks>Replies may overtake each other. Nothing is allocated per request.</remarks>
 internal sealed unsafe class NbdTransmission : IDisposable
 {
-    // Up to here payloads go through the connection's own buffers, and large reads leave in such pieces: small enough for the CPU's cache.
-    // Larger writes are received into buffers of their own.
+    // Up to here payloads go through the connection's own buffers as a whole, beyond in such pieces: small enough for the CPU's cache.
     private const int MaxInlineBytes = 128 * 1024;
 
     // Twice the largest inline request, so that batches of small ones fit and MakeRoom seldom moves anything.
@@ -256,7 +255,7 @@ internal sealed unsafe class NbdTransmission : IDisposable
         if (request.Length > NbdProtocol.MaxPayloadBytes) return _connection.Reject($"write of {request.Length} bytes");
 
         int length = (int)request.Length;
-        if (error == NbdError.None && length > MaxInlineBytes) return ReceiveAndHandOver(request, arrivedAt);
+        if (error == NbdError.None && length > MaxInlineBytes) return ServeLargeWrite(request, arrivedAt);
         if (_receive.Available < NbdProtocol.RequestBytes + length) SendBatch();
         if (error != NbdError.None)
         {
@@ -305,12 +304,46 @@ internal sealed unsafe class NbdTransmission : IDisposable
         return true;
     }
 
+    // A large write is taken in pieces as they arrive, while they are in the CPU's cache. What the disk declines goes to a worker as a whole.
+    private bool ServeLargeWrite(in NbdRequest request, long arrivedAt)
+    {
+        SendBatch();
+        _receive.Consume(NbdProtocol.RequestBytes);
+        NbdRequest rest = request;
+        while (Disk.IsNonBlocking && rest.Length > 0)
+        {
+            int piece = (int)Math.Min(rest.Length, MaxInlineBytes);
+            if (!_receive.FillTo(piece)) return false;
+            if (piece == rest.Length)
+            {
+                bool goesOn = WriteBuffered(rest, _receive.Start, arrivedAt);
+                _receive.Consume(piece);
+                return goesOn;
+            }
+
+            try
+            {
+                if (!Disk.TryWrite(rest.Offset, _receive.Peek(piece))) break;
+            }
+            catch (Exception failure)
+            {
+                NbdError error = ErrorOf(failure);
+                if (!_receive.Skip((int)rest.Length)) return false;
+                Answer(request, error, arrivedAt);
+                return true;
+            }
+
+            _receive.Consume(piece);
+            rest = rest with { Offset = rest.Offset + piece, Length = rest.Length - (uint)piece };
+        }
+
+        return ReceiveAndHandOver(rest, arrivedAt);
+    }
+
     private bool ReceiveAndHandOver(in NbdRequest request, long arrivedAt)
     {
         int length = (int)request.Length;
-        SendBatch();
         if (_server.Buffers.Rent(_connection.Account, length) is not { } buffer) return false;
-        _receive.Consume(NbdProtocol.RequestBytes);
         if (!_receive.ReceiveInto(buffer.Payload, length))
         {
             _server.Buffers.Return(_connection.Account, buffer);

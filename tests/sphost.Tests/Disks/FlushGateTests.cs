@@ -69,6 +69,21 @@ public class FlushGateTests
     }
 
     [Fact]
+    public void A_write_that_completed_while_a_flush_ran_is_not_taken_for_durable_when_that_ends()
+    {
+        using var run = new GatedFlushes();
+        run.WriteAndFlush();
+        run.AwaitRunning(1);
+        run.Write();
+        run.LetOneEnd();
+        run.AwaitAll();
+        run.Flush();
+        run.AwaitRunning(2);
+        run.LetOneEnd();
+        run.AwaitAll();
+    }
+
+    [Fact]
     public void A_flush_joins_a_running_one_when_nothing_was_written_since_that_began()
     {
         using var run = new GatedFlushes();
@@ -169,9 +184,11 @@ public class FlushGateTests
 
         public int Answered => _answers.Count;
 
+        public void Write() => _gate.CountWrite();
+
         public void WriteAndFlush()
         {
-            _gate.CountWrite();
+            Write();
             Flush();
         }
 

@@ -29,8 +29,8 @@ internal sealed class MemoryDisk : IVirtualDisk, INonBlockingDisk, IDiscardDisk,
 
     public ManualResetEventSlim ColdRead { get; } = new(initialState: false);
 
-    /// <summary>Writes are never taken at once.</summary>
-    public bool DeclinesWrites { get; set; }
+    /// <summary>Writes that start here or later are never taken at once.</summary>
+    public long DeclinesWritesFrom { get; set; } = long.MaxValue;
 
     /// <summary>Flushes wait until it is set.</summary>
     public ManualResetEventSlim FlushMayEnd { get; } = new(initialState: true);
@@ -68,7 +68,7 @@ internal sealed class MemoryDisk : IVirtualDisk, INonBlockingDisk, IDiscardDisk,
 
     public bool TryWrite(long offset, ReadOnlySpan<byte> data)
     {
-        if (DeclinesWrites) return false;
+        if (offset >= DeclinesWritesFrom) return false;
         Write(offset, data);
         return true;
     }

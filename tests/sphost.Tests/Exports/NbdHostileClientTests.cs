@@ -189,7 +189,7 @@ public class NbdHostileClientTests
     public void Who_hoards_buffers_that_others_wait_for_is_dropped_and_memory_stays_within_its_bound()
     {
         var limits = new NbdLimits { MaxBufferBytes = 40L * MiB, StallTimeout = TimeSpan.FromMilliseconds(300) };
-        using var server = new NbdTestServer(new MemoryDisk(32 * MiB), limits);
+        using var server = new NbdTestServer(new MemoryDisk(32 * MiB) { IsNonBlocking = false }, limits);
         using NbdTestClient hoarder = server.Open();
         hoarder.Request(Read, 0, 32 * MiB, Df);
         NbdTestServer.Eventually(() => server.Server.Buffers.SharedBytes > 32 * MiB, "the hoarder has its buffer");

@@ -51,7 +51,7 @@ public class NbdTransmissionTests
     [Fact]
     public void A_write_that_the_disk_declines_at_once_is_done_by_a_worker()
     {
-        var disk = new MemoryDisk { DeclinesWrites = true };
+        var disk = new MemoryDisk { DeclinesWritesFrom = 0 };
         using var server = new NbdTestServer(disk);
         using NbdTestClient client = server.Open();
         byte[] data = RandomBytes(4096);
@@ -315,6 +315,37 @@ public class NbdTransmissionTests
         using var server = new NbdTestServer(disk);
         using NbdTestClient client = server.Open();
         Assert.Equal(disk.Bytes[..600_000], client.ReadBytes(0, 600_000));
+    }
+
+    [Fact]
+    public void A_large_write_that_the_disk_declines_on_its_way_is_finished_by_a_worker()
+    {
+        var disk = new MemoryDisk { DeclinesWritesFrom = 200_000 };
+        using var server = new NbdTestServer(disk);
+        using NbdTestClient client = server.Open();
+        byte[] data = RandomBytes(600_000);
+        Assert.Equal(0u, client.Do(Write, 1, 600_000, Fua, data));
+        Assert.Equal(data, disk.Bytes[1..600_001]);
+        Assert.Equal(1, disk.Flushes);
+        Assert.Equal(512, client.ReadBytes(0, 512).Length);
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void A_large_write_that_fails_on_its_way_is_answered_once_and_the_rest_of_it_skipped(bool nonBlocking)
+    {
+        int writes = 0;
+        var disk = new MemoryDisk
+        {
+            IsNonBlocking = nonBlocking,
+            WriteFailure = () => ++writes > (nonBlocking ? 2 : 0) ? new StorageException(StorageError.NoSpace, "write", "disk", 0, 0, "for a test") : null,
+        };
+        using var server = new NbdTestServer(disk);
+        using NbdTestClient client = server.Open();
+        Assert.Equal(ENOSPC, client.Do(Write, 0, 600_000, Fua, new byte[600_000]));
+        Assert.Equal(0, disk.Flushes);
+        Assert.Equal(512, client.ReadBytes(0, 512).Length);
     }
 
     [Fact]
