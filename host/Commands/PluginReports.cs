@@ -34,7 +34,7 @@ internal static class PluginReports
         }
         catch (DiagnosticException exception)
         {
-            plugin.Add(Diagnostic.From(exception) with { Severity = DiagnosticSeverity.Error });
+            plugin.Add(Diagnostic.From(exception));
         }
 
         JsonObject report = Entry(plugin);

@@ -21,7 +21,7 @@ internal static class FailureReport
                 error.WriteLine($"sphost: error {diagnostic.Code}: {diagnostic.Message}");
                 break;
             case StorageException storage:
-                error.WriteLine($"sphost: error SP5001: {storage.Message.ReplaceLineEndings(" ")}");
+                error.WriteLine($"sphost: error SP5003: {storage.Message.ReplaceLineEndings(" ")}");
                 break;
             case OperationCanceledException:
                 error.WriteLine("sphost: cancelled");

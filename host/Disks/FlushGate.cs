@@ -14,7 +14,7 @@ namespace StoragePlugins.Host.Disks;
 /// process may have left dirty state behind.</para>
 /// <para>A failed inner flush is reported to all that shared it. <see cref="DurabilityLostException"/>, or anything that is not a
 /// <see cref="StorageException"/> (then nobody knows whether a sync failed), poisons the gate: the inner flush is never called again.</para>
-/// <para>One thread per disk runs the inner flushes, started by the first flush that needs it, so that no number of waiting flushes takes
+/// <para>One thread per disk runs the inner flushes, so that no number of waiting flushes takes
 /// a thread from reads. Waiters cost no memory of the gate's.</para>
 /// </remarks>
 internal sealed class FlushGate : IDisposable
@@ -25,6 +25,7 @@ internal sealed class FlushGate : IDisposable
     private readonly object _state = new();
     private readonly Action _flush;
     private readonly string _name;
+    private readonly Thread _thread;
 
     private long _written;
     private long _durable = NeverFlushed;
@@ -34,7 +35,6 @@ internal sealed class FlushGate : IDisposable
     private DurabilityLostException? _poison;
     private TicketList _sharing;
     private TicketList _waiting;
-    private Thread? _thread;
 
     /// <param name="name">The disk's name, for the thread and for messages.</param>
     /// <param name="flush">The inner flush; one call at a time.</param>
@@ -42,6 +42,8 @@ internal sealed class FlushGate : IDisposable
     {
         _name = name;
         _flush = flush;
+        _thread = new Thread(RunRounds) { IsBackground = true, Name = $"flush {name}" };
+        _thread.Start();
     }
 
     /// <summary>Why durability is lost; <see langword="null"/> while it is not.</summary>
@@ -103,16 +105,13 @@ internal sealed class FlushGate : IDisposable
     /// <summary>Serves who waits already, then ends the thread. Later flushes are refused.</summary>
     public void Dispose()
     {
-        Thread? thread;
         lock (_state)
         {
-            if (_disposed) return;
             _disposed = true;
-            thread = _thread;
             Monitor.PulseAll(_state);
         }
 
-        thread?.Join();
+        _thread.Join();
     }
 
     private void Enqueue(FlushTicket ticket, long target)
@@ -124,12 +123,6 @@ internal sealed class FlushGate : IDisposable
         }
 
         _waiting.Add(ticket);
-        if (_thread is null)
-        {
-            _thread = new Thread(RunRounds) { IsBackground = true, Name = $"flush {_name}" };
-            _thread.Start();
-        }
-
         if (!_running) Monitor.PulseAll(_state);
     }
 

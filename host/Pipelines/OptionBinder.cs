@@ -201,16 +201,41 @@ internal static class OptionBinder
 
     private static void Validate(object options, PropertyInfo[] properties, IReadOnlyList<OptionSetting> settings, string owner, List<Diagnostic> problems)
     {
-        var failures = new List<ValidationResult>();
-        if (Validator.TryValidateObject(options, new ValidationContext(options), failures, validateAllProperties: true)) return;
-        foreach (ValidationResult failure in failures)
+        foreach (PropertyInfo property in properties)
         {
-            PropertyInfo? property = properties.FirstOrDefault(candidate => failure.MemberNames.Contains(candidate.Name));
-            OptionSetting? setting = property is null ? null : settings.FirstOrDefault(candidate => candidate.Name == OptionName(property));
-            string key = setting?.KeyPath ?? (property is null ? owner : $"{owner}, option '{OptionName(property)}'");
-            string? found = property?.GetValue(options) is { } value and not IEnumerable ? string.Create(CultureInfo.InvariantCulture, $"{value}") : null;
-            problems.Add(Diagnostic.Error(
-                "SP2006", $"'{key}' is out of range: {(failure.ErrorMessage ?? "not valid").TrimEnd('.')}", setting?.Where ?? (settings.Count > 0 ? settings[0].Where : null), found: found));
+            object? value = property.GetValue(options);
+            foreach (string message in Violations(options, property, value))
+            {
+                OptionSetting? setting = settings.FirstOrDefault(candidate => candidate.Name == OptionName(property));
+                string key = setting?.KeyPath ?? $"{owner}, option {OptionName(property)}";
+                string? found = value is null or IEnumerable ? null : string.Create(CultureInfo.InvariantCulture, $"{value}");
+                problems.Add(Diagnostic.Error("SP2006", $"'{key}' is out of range: {message.TrimEnd('.')}", setting?.Where, found: found));
+            }
+        }
+
+        if (options is not IValidatableObject whole) return;
+        string? where = settings.Count > 0 ? settings[0].Where : null;
+        problems.AddRange(whole.Validate(new ValidationContext(options)).Where(result => result != ValidationResult.Success).Select(
+            result => Diagnostic.Error("SP2006", $"the options of {owner} do not fit together: {(result.ErrorMessage ?? "not valid").TrimEnd('.')}", where)));
+    }
+
+    private static IEnumerable<string> Violations(object options, PropertyInfo property, object? value)
+    {
+        foreach (ValidationAttribute rule in property.GetCustomAttributes<ValidationAttribute>(inherit: true))
+        {
+            string name = OptionName(property);
+            string? message;
+            try
+            {
+                message = rule.GetValidationResult(value, new ValidationContext(options) { MemberName = property.Name, DisplayName = name })?.ErrorMessage;
+            }
+            catch (OverflowException)
+            {
+                // [Range(int, int)] on a long converts the value to an int first.
+                message = rule.FormatErrorMessage(name);
+            }
+
+            if (message is not null) yield return message;
         }
     }
 }

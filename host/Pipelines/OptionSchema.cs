@@ -37,9 +37,9 @@ internal static class OptionSchema
         return schema.AsObject();
     }
 
-    private static JsonNode Describe(JsonSchemaExporterContext context, JsonNode node, object defaults)
+    private static JsonObject Describe(JsonSchemaExporterContext context, JsonNode node, object defaults)
     {
-        if (node is not JsonObject schema) return node;
+        JsonObject schema = node as JsonObject ?? []; // "true" for a type with a converter of its own
         Type type = Nullable.GetUnderlyingType(context.TypeInfo.Type) ?? context.TypeInfo.Type;
         if (OptionBinder.IsWhole(type))
         {
@@ -52,7 +52,7 @@ internal static class OptionSchema
             schema["pattern"] = DurationPattern;
         }
 
-        if (context.PropertyInfo is not { } property || property.DeclaringType.IsInstanceOfType(defaults) is false) return node;
+        if (context.PropertyInfo is not { } property || property.DeclaringType.IsInstanceOfType(defaults) is false) return schema;
         ICustomAttributeProvider? attributes = property.AttributeProvider;
         if (Attribute<DescriptionAttribute>(attributes) is { } description) schema.Insert(0, "description", description.Description);
         schema["default"] = JsonSerializer.SerializeToNode(property.Get?.Invoke(defaults), property.PropertyType, s_json);
@@ -64,7 +64,7 @@ internal static class OptionSchema
 
         if (Attribute<AllowedValuesAttribute>(attributes) is { } allowed)
             schema["enum"] = new JsonArray([.. allowed.Values.Select(value => JsonSerializer.SerializeToNode(value, value?.GetType() ?? typeof(object), s_json))]);
-        return node;
+        return schema;
     }
 
     private static JsonNode? Bound(object value, Type type)

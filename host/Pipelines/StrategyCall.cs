@@ -8,7 +8,7 @@ internal static class StrategyCall
     /// <param name="strategy">"format 'qcow2'".</param>
     /// <param name="target">What it was to work on.</param>
     /// <param name="call">The call.</param>
-    /// <exception cref="DiagnosticException">SP1023: the strategy failed in a way that its contract does not have.</exception>
+    /// <exception cref="DiagnosticException">SP1022: the strategy failed in a way that its contract does not have.</exception>
     public static T Guard<T>(Type implementation, string strategy, string target, Func<T> call)
     {
         try
@@ -18,7 +18,7 @@ internal static class StrategyCall
         catch (Exception exception) when (exception is not (DiagnosticException or IOException or OperationCanceledException))
         {
             throw new DiagnosticException(
-                "SP1023", $"{strategy} failed: {exception.GetType().Name}: {exception.Message.TrimEnd('.')}", target,
+                "SP1022", $"{strategy} failed: {exception.GetType().Name}: {exception.Message.TrimEnd('.')}", target,
                 found: $"an exception of {implementation.FullName} ({implementation.Assembly.GetName().Name})", fix: "report it to the plugin's author", inner: exception);
         }
     }

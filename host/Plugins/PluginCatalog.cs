@@ -111,9 +111,9 @@ internal sealed class PluginCatalog : IDisposable
             plugin.State == PluginState.Rejected && plugin.Manifest?.Strategies.Any(strategy => strategy.Kind == kind && strategy.Id == id) == true);
         if (claimant?.Findings.FirstOrDefault(finding => finding.Severity == DiagnosticSeverity.Error) is { } rejection) return rejection;
 
-        string[] otherKinds = [.. _strategies.Keys.Where(key => key.Item2 == id).Select(key => key.Item1.Label())];
+        string[] otherKinds = [.. _strategies.Keys.Where(key => key.Item2 == id).Select(key => key.Item1.WithArticle())];
         if (otherKinds.Length > 0)
-            return Diagnostic.Error("SP2008", $"'{id}' is a {string.Join(" and a ", otherKinds)}", where, $"a {kind.Label()}", fix: KnownIds(kind, id));
+            return Diagnostic.Error("SP2008", $"'{id}' is {string.Join(" and ", otherKinds)}", where, kind.WithArticle(), fix: KnownIds(kind, id));
         int unusable = _plugins.Count(plugin => plugin.State == PluginState.Rejected);
         string rejected = unusable == 0 ? ""
             : string.Create(CultureInfo.InvariantCulture, $" ({unusable} {(unusable == 1 ? "plugin was" : "plugins were")} rejected: see 'sphost plugins list')");

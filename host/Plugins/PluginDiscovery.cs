@@ -34,11 +34,17 @@ internal sealed class PluginDiscovery(TimeProvider time)
         }
 
         if (FolderTrust.Examine(directory.Path) is { } refusal) throw refusal.ToException();
-        var results = new List<PluginProbeResult>();
-        foreach (string folder in Directory.EnumerateDirectories(directory.Path).Order(StringComparer.Ordinal)) results.Add(ExamineFolder(folder));
-        PluginProbeResult[] files = [.. Libraries(directory.Path).Select(file => Settle(() => ExamineFile(file)))];
-        results.AddRange(files.Where(file => !IsDependency(file, files)));
-        return results;
+        try
+        {
+            PluginProbeResult[] folders = [.. Directory.EnumerateDirectories(directory.Path).Order(StringComparer.Ordinal).Select(ExamineFolder)];
+            PluginProbeResult[] files = [.. Libraries(directory.Path).Select(file => Settle(() => ExamineFile(file)))];
+            return [.. folders, .. files.Where(file => !IsDependency(file, files))];
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            throw new DiagnosticException(
+                "SP1001", $"the plugin directory ({directory.Origin}) cannot be read: {exception.Message.TrimEnd('.')}", directory.Path, fix: "check its permissions", inner: exception);
+        }
     }
 
     /// <summary>Looks at a folder or a file that a user named.</summary>
@@ -55,7 +61,17 @@ internal sealed class PluginDiscovery(TimeProvider time)
     private static PluginProbeResult LookInto(string folder)
     {
         if (FolderTrust.Examine(folder) is { } refusal) return new PluginProbeResult(folder, null, [refusal]);
-        PluginProbeResult[] files = [.. Libraries(folder).Where(file => !IsShared(file)).Select(PluginProbe.Examine)];
+        PluginProbeResult[] files;
+        try
+        {
+            files = [.. Libraries(folder).Where(file => !IsShared(file)).Select(PluginProbe.Examine)];
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            return new PluginProbeResult(folder, null, [Diagnostic.Error(
+                "SP1004", $"the folder cannot be read: {exception.Message.TrimEnd('.')}", folder, fix: "make it readable and start again")]);
+        }
+
         PluginProbeResult[] mains = [.. files.Where(file => file.Manifest is { Name.Length: > 0 })];
         if (mains.Length == 1) return WithFolderFindings(mains[0], folder);
         if (mains.Length > 1)
@@ -69,7 +85,7 @@ internal sealed class PluginDiscovery(TimeProvider time)
         if (broken.Length > 0) return new PluginProbeResult(folder, null, broken);
         return new PluginProbeResult(folder, null, [Diagnostic.Error(
             "SP1010", "the folder holds no plugin", folder, "one assembly with [assembly: StoragePlugin]",
-            string.Create(CultureInfo.InvariantCulture, $"{files.Length} assemblies without it"), "move it out of the plugin directory, or add the attribute")]);
+            string.Create(CultureInfo.InvariantCulture, $"{files.Length} {(files.Length == 1 ? "assembly" : "assemblies")} without it"), "move it out of the plugin directory, or add the attribute")]);
     }
 
     private static PluginProbeResult ExamineFile(string file)

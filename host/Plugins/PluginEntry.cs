@@ -56,7 +56,7 @@ internal sealed class PluginEntry : IDisposable
     public bool IsUsable => State is PluginState.Discovered or PluginState.Loaded or PluginState.Faulted;
 
     /// <summary>Its name, or its file's when it has none.</summary>
-    public string Name => Manifest is { Name.Length: > 0 } manifest ? manifest.Name : System.IO.Path.GetFileNameWithoutExtension(Path);
+    public string Name => Manifest is { Name.Length: > 0 } manifest ? manifest.Name : System.IO.Path.GetFileName(Path);
 
     /// <summary>Everything found so far.</summary>
     public IReadOnlyList<Diagnostic> Findings
@@ -117,7 +117,10 @@ internal sealed class PluginEntry : IDisposable
     /// <summary>Adds a finding that concerns it and others.</summary>
     internal void Add(Diagnostic finding)
     {
-        lock (_gate) _findings.Add(finding);
+        lock (_gate)
+        {
+            if (_findings.All(known => known.Message != finding.Message)) _findings.Add(finding);
+        }
     }
 
     /// <inheritdoc/>
@@ -134,6 +137,6 @@ internal sealed class PluginEntry : IDisposable
     private void Fault(DiagnosticException exception)
     {
         State = PluginState.Faulted;
-        if (_findings.All(finding => finding.Message != exception.Message)) _findings.Add(Diagnostic.From(exception));
+        Add(Diagnostic.From(exception));
     }
 }

@@ -30,6 +30,9 @@ internal static class StrategyKinds
     /// <summary>What configurations and messages call it.</summary>
     public static string Label(this StrategyKind kind) => kind.ToString().ToLowerInvariant();
 
+    /// <summary>The same with its article.</summary>
+    public static string WithArticle(this StrategyKind kind) => (kind == StrategyKind.Ordering ? "an " : "a ") + kind.Label();
+
     /// <summary>The kind of a contract type.</summary>
     public static StrategyKind Of(Type contract) => (StrategyKind)Array.IndexOf(s_contracts, contract);
 

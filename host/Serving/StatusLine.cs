@@ -51,7 +51,8 @@ internal sealed class StatusLine : IDisposable
             foreach (var export in _disks.Exports) export.Disk.Latency.AddTo(latency);
             long[] since = [.. latency.Zip(_latencyBefore, (a, b) => a - b)];
             string line = Describe(_before, now, Stopwatch.GetElapsedTime(_at), LatencyHistogram.Percentile(since, 0.5), LatencyHistogram.Percentile(since, 0.99));
-            int width = Math.Max(20, Console.WindowWidth - 1);
+            // A terminal that does not know its width (a serial console) gets the whole line.
+            int width = Console.WindowWidth > 1 ? Console.WindowWidth - 1 : int.MaxValue;
             Console.Write($"\r\u001b[K{(line.Length > width ? line[..width] : line)}");
             latency.CopyTo(_latencyBefore, 0);
             (_before, _at) = (now, Stopwatch.GetTimestamp());

@@ -15,7 +15,7 @@ internal sealed class SnapshotDisk : IVirtualDisk, IExtentDisk
     public SnapshotDisk(Qcow2Image image, IStorageMedium storage, Snapshot snapshot, string name)
     {
         if (snapshot.DescribeFault(image.Header, storage.Length) is { } fault)
-            throw new DiagnosticException("SP3016", $"the snapshot '{name}' cannot be read: {fault}", image.Name, fix: "run: sphost image check");
+            throw new DiagnosticException("SP3022", $"the snapshot '{name}' cannot be read: {fault}", image.Name, fix: "run: sphost image check");
         _image = image;
         _name = $"{image.Name}@{name}";
         Length = snapshot.DiskBytes ?? image.Header.Size;

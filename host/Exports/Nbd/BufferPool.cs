@@ -46,7 +46,7 @@ internal sealed class BufferPool
     /// <summary>Takes a buffer for a payload of <paramref name="length"/> bytes; waits while the budget is used up.</summary>
     /// <param name="account">Whose it is.</param>
     /// <param name="length">Bytes, at most <see cref="NbdProtocol.MaxPayloadBytes"/>.</param>
-    /// <returns><see langword="null"/> when the account was closed while waiting.</returns>
+    /// <returns><see langword="null"/> when the account was closed while waiting, or the host has no memory.</returns>
     public RequestBuffer? Rent(BufferAccount account, int length) => Rent(account, length, wait: true);
 
     /// <summary>As <see cref="Rent(BufferAccount, int)"/>, and <see langword="null"/> when it would have to wait.</summary>
@@ -59,19 +59,13 @@ internal sealed class BufferPool
         bool keep;
         lock (_lock)
         {
-            // The shared budget is what others wait for: it is paid back first.
-            long toShared = Math.Min(account.Shared, cost);
-            account.Shared -= toShared;
-            account.Reserved -= cost - toShared;
-            _shared -= toShared;
+            Refund(account, cost);
             keep = _retained + cost <= MaxRetainedBytes;
             if (keep)
             {
                 _retained += cost;
                 _free[ShiftFor(buffer.Capacity) - SmallestShift].Push(buffer);
             }
-
-            if (_waiters > 0) Monitor.PulseAll(_lock);
         }
 
         if (!keep) buffer.Free();
@@ -130,7 +124,25 @@ internal sealed class BufferPool
             }
         }
 
-        return new RequestBuffer(1 << shift);
+        try
+        {
+            return new RequestBuffer(1 << shift);
+        }
+        catch (OutOfMemoryException)
+        {
+            lock (_lock) Refund(account, cost);
+            return null;
+        }
+    }
+
+    // The shared budget is what others wait for: it is paid back first.
+    private void Refund(BufferAccount account, long cost)
+    {
+        long toShared = Math.Min(account.Shared, cost);
+        account.Shared -= toShared;
+        account.Reserved -= cost - toShared;
+        _shared -= toShared;
+        if (_waiters > 0) Monitor.PulseAll(_lock);
     }
 
     private bool Charge(BufferAccount account, long cost)

@@ -14,7 +14,6 @@ internal sealed class NbdConnection
     private readonly long _acceptedAt = Stopwatch.GetTimestamp();
     private NbdTransmission? _transmission;
     private bool _isClosed;
-    private volatile bool _isDraining;
 
     /// <param name="server">Its server.</param>
     /// <param name="socket">Connected, blocking; owned from now on.</param>
@@ -36,10 +35,6 @@ internal sealed class NbdConnection
 
     /// <summary>What it holds of the server's buffers.</summary>
     public BufferAccount Account { get; } = new();
-
-    /// <summary>Whether requests that arrive from now on are too late. A Unix socket takes none after the drain began, what is read then came
-    /// before; TCP has no such end.</summary>
-    public bool RefusesRequests => _isDraining && _socket.AddressFamily != AddressFamily.Unix;
 
     /// <summary>How long the handshake has been going on; zero when it is over.</summary>
     public TimeSpan HandshakeTime => Volatile.Read(ref _transmission) is null ? Stopwatch.GetElapsedTime(_acceptedAt) : TimeSpan.Zero;
@@ -64,11 +59,7 @@ internal sealed class NbdConnection
     public bool Join(TimeSpan timeout) => _thread.Join(timeout > TimeSpan.Zero ? timeout : TimeSpan.Zero);
 
     /// <summary>No further requests: those received are finished and answered, then the connection is closed.</summary>
-    public void BeginDrain()
-    {
-        _isDraining = true;
-        ShutDown(SocketShutdown.Receive);
-    }
+    public void BeginDrain() => ShutDown(SocketShutdown.Receive);
 
     /// <summary>Ends the connection now; requests in flight finish, their replies are dropped.</summary>
     public void Abort()
@@ -87,9 +78,9 @@ internal sealed class NbdConnection
 
     private void Run()
     {
-        using var receive = new ReceiveBuffer(Descriptor, NbdTransmission.ReceiveBytes);
         try
         {
+            using var receive = new ReceiveBuffer(Descriptor, NbdTransmission.ReceiveBytes);
             if (new NbdHandshake(this, _server, receive).Run() is { } agreed) Serve(agreed, receive);
         }
         catch (Exception unexpected)

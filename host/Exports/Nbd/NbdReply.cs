@@ -31,8 +31,15 @@ internal static class NbdReply
         if (request.Command == NbdCommand.BlockStatus) return 0;
         if (payloadLength == 0) return WriteChunkHeader(destination, NbdChunk.None, done: true, request.Cookie, 0);
 
-        WriteChunkHeader(destination, NbdChunk.OffsetData, done: true, request.Cookie, sizeof(ulong) + (uint)payloadLength);
-        BinaryPrimitives.WriteInt64BigEndian(destination[NbdProtocol.ChunkHeaderBytes..], request.Offset);
+        return WriteDataChunkHeader(destination, request.Cookie, request.Offset, payloadLength, done: true);
+    }
+
+    /// <summary>Writes what precedes the data of an OFFSET_DATA chunk.</summary>
+    /// <returns>Bytes written.</returns>
+    public static int WriteDataChunkHeader(Span<byte> destination, ulong cookie, long offset, int length, bool done)
+    {
+        WriteChunkHeader(destination, NbdChunk.OffsetData, done, cookie, sizeof(ulong) + (uint)length);
+        BinaryPrimitives.WriteInt64BigEndian(destination[NbdProtocol.ChunkHeaderBytes..], offset);
         return NbdProtocol.DataChunkHeaderBytes;
     }
 

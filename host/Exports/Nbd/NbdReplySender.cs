@@ -123,14 +123,31 @@ internal sealed unsafe class NbdReplySender : IDisposable
 
     private void BeginBacklog()
     {
-        _isBacklogged = true;
-        if (_backlogThread is null)
+        if (_backlogThread is null && !TryStartBacklogThread())
         {
-            _backlogThread = new Thread(SendBacklog) { IsBackground = true, Name = "nbd slow client" };
-            _backlogThread.Start();
+            _isBroken = true;
+            DropAll();
+            return;
         }
 
+        _isBacklogged = true;
         WakeBacklogThread();
+    }
+
+    // False when the host has no thread left: then this client, which did not keep up, is given up.
+    private bool TryStartBacklogThread()
+    {
+        try
+        {
+            var thread = new Thread(SendBacklog) { IsBackground = true, Name = "nbd slow client" };
+            thread.Start();
+            _backlogThread = thread;
+            return true;
+        }
+        catch (OutOfMemoryException)
+        {
+            return false;
+        }
     }
 
     private void WakeBacklogThread()

@@ -84,6 +84,7 @@ internal sealed class NbdServer : IDisposable
         _listener = NbdListener.Listen(endPoint);
         TimeSpan period = Limits.HandshakeTimeout < Limits.StallTimeout ? Limits.HandshakeTimeout : Limits.StallTimeout;
         period = TimeSpan.FromMilliseconds(Math.Clamp(period.TotalMilliseconds / 4, 50, 1000));
+        Workers.Start();
         _watchdog = new Timer(_ => Watch(), null, period, period);
         _accepting = Task.Run(AcceptAsync);
     }
@@ -161,16 +162,29 @@ internal sealed class NbdServer : IDisposable
         var connection = new NbdConnection(this, socket, ++_accepted);
         lock (_lock)
         {
-            if (_connections.Count < Limits.MaxConnections)
+            if (_connections.Count < Limits.MaxConnections && TryStart(connection))
             {
                 _connections.Add(connection);
-                connection.Start();
                 return;
             }
         }
 
         socket.Dispose();
-        Log.LogWarning("nbd {Connection} closed: {Limit} connections are open already", connection.Name, Limits.MaxConnections);
+        connection.Reject($"no room for more than {ConnectionCount} connections");
+    }
+
+    private static bool TryStart(NbdConnection connection)
+    {
+        try
+        {
+            connection.Start();
+            return true;
+        }
+        catch (OutOfMemoryException)
+        {
+            // The host has no thread left: as good as a full house.
+            return false;
+        }
     }
 
     private void Watch()

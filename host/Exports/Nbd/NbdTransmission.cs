@@ -13,7 +13,8 @@ namespace StoragePlugins.Host.Exports.Nbd;
 /// <remarks>Replies may overtake each other. Nothing is allocated per request.</remarks>
 internal sealed unsafe class NbdTransmission : IDisposable
 {
-    // Up to here payloads go through the connection's own buffers; beyond, copying costs more than a hand-over, and workers copy in parallel.
+    // Up to here payloads go through the connection's own buffers, and large reads leave in such pieces: small enough for the CPU's cache.
+    // Larger writes are received into buffers of their own.
     private const int MaxInlineBytes = 128 * 1024;
 
     // Twice the largest inline request, so that batches of small ones fit and MakeRoom seldom moves anything.
@@ -71,15 +72,21 @@ internal sealed unsafe class NbdTransmission : IDisposable
     /// <summary>Serves requests until the client leaves; then waits for those in flight and sends their replies.</summary>
     public void Run()
     {
-        bool goesOn = true;
-        while (goesOn)
+        try
         {
-            while (goesOn && _receive.Available >= NbdProtocol.RequestBytes) goesOn = ServeNext();
-            goesOn = goesOn && SendBatch() && _receive.Fill();
+            bool goesOn = true;
+            while (goesOn)
+            {
+                while (goesOn && _receive.Available >= NbdProtocol.RequestBytes) goesOn = ServeNext();
+                goesOn = goesOn && SendBatch() && _receive.Fill();
+            }
         }
-
-        _slots.WaitUntilAllReturned();
-        SendBatch();
+        finally
+        {
+            // Workers use this object's memory until then, whatever happened here.
+            _slots.WaitUntilAllReturned();
+            SendBatch();
+        }
     }
 
     /// <inheritdoc/>
@@ -128,7 +135,7 @@ internal sealed unsafe class NbdTransmission : IDisposable
             BinaryPrimitives.ReadInt64BigEndian(bytes[16..]),
             BinaryPrimitives.ReadUInt32BigEndian(bytes[24..]));
         long arrivedAt = Stopwatch.GetTimestamp();
-        NbdError error = _connection.RefusesRequests ? NbdError.ShuttingDown : Validate(request);
+        NbdError error = Validate(request);
 
         switch (request.Command)
         {
@@ -187,13 +194,41 @@ internal sealed unsafe class NbdTransmission : IDisposable
 
     private void ServeRead(in NbdRequest request, long arrivedAt)
     {
-        int length = (int)request.Length;
-        if (length > MaxInlineBytes || !Disk.IsNonBlocking)
+        NbdRequest rest = request;
+        if (IsStructured && Disk.IsNonBlocking && (request.Flags & NbdCommandFlags.Df) == 0)
         {
-            HandOver(request, arrivedAt);
-            return;
+            while (rest.Length > MaxInlineBytes && TryAnswerFirstPiece(rest))
+                rest = rest with { Offset = rest.Offset + MaxInlineBytes, Length = rest.Length - MaxInlineBytes };
         }
 
+        if (rest.Length > MaxInlineBytes || !Disk.IsNonBlocking) HandOver(rest, arrivedAt);
+        else ServeSmallRead(rest, arrivedAt);
+    }
+
+    // A large read leaves in several chunks while the bytes are still in the CPU's cache. Only the last chunk says that it is the last;
+    // whoever executes the rest of the request sends it.
+    private bool TryAnswerFirstPiece(in NbdRequest request)
+    {
+        if (BatchBytes - _batched < NbdProtocol.DataChunkHeaderBytes + MaxInlineBytes) SendBatch();
+        byte* reply = _batch + _batched;
+        try
+        {
+            if (!Disk.TryRead(request.Offset, new Span<byte>(reply + NbdProtocol.DataChunkHeaderBytes, MaxInlineBytes))) return false;
+        }
+        catch (Exception)
+        {
+            // Whatever it was: the worker meets it again, and reports it.
+            return false;
+        }
+
+        NbdReply.WriteDataChunkHeader(new Span<byte>(reply, NbdProtocol.DataChunkHeaderBytes), request.Cookie, request.Offset, MaxInlineBytes, done: false);
+        _batched += NbdProtocol.DataChunkHeaderBytes + MaxInlineBytes;
+        return true;
+    }
+
+    private void ServeSmallRead(in NbdRequest request, long arrivedAt)
+    {
+        int length = (int)request.Length;
         if (BatchBytes - _batched < NbdReply.MaxHeaderBytes + length) SendBatch();
         byte* reply = _batch + _batched;
         int header = NbdReply.WriteHeader(new Span<byte>(reply, NbdReply.MaxHeaderBytes), request, IsStructured, NbdError.None, length);

@@ -23,7 +23,13 @@ internal sealed class WorkerPool
         _maxThreads = maxThreads;
     }
 
-    /// <summary>Hands a request over. Never blocks.</summary>
+    /// <summary>Starts the first thread, so that there is one whatever happens to the others.</summary>
+    public void Start()
+    {
+        lock (_lock) StartThread();
+    }
+
+    /// <summary>Hands a request over, after <see cref="Start"/>. Never blocks.</summary>
     /// <param name="lane">The connection's.</param>
     /// <param name="request">What to execute.</param>
     public void Enqueue(WorkerLane lane, PendingRequest request)
@@ -34,7 +40,7 @@ internal sealed class WorkerPool
             lane.Waiting.Enqueue(request);
             if (hadNoTurn) _turns.Enqueue(lane);
             if (_idle > 0) Monitor.Pulse(_lock);
-            else if (_threads.Count < _maxThreads) StartThread();
+            else if (_threads.Count < _maxThreads) TryStartThread();
         }
     }
 
@@ -57,8 +63,20 @@ internal sealed class WorkerPool
     private void StartThread()
     {
         var thread = new Thread(Work) { IsBackground = true, Name = $"{_name} worker {_threads.Count + 1}" };
-        _threads.Add(thread);
         thread.Start();
+        _threads.Add(thread);
+    }
+
+    private void TryStartThread()
+    {
+        try
+        {
+            StartThread();
+        }
+        catch (OutOfMemoryException)
+        {
+            // The host has no thread left: those that run will come to this request.
+        }
     }
 
     private void Work()

@@ -11,8 +11,13 @@ internal static class BitmapWalk
     /// <summary>The directory of 65535 bitmaps with names of 1023 bytes.</summary>
     private const int MaxDirectoryBytes = 65535 * (EntryFixedBytes + 1024);
 
-    /// <summary>QEMU's limit.</summary>
-    private const uint MaxTableEntries = 1u << 27;
+    /// <summary>QEMU's limit for a bitmap's own bytes.</summary>
+    private const long MaxBitmapBytes = 512L << 20;
+
+    private const int MaxNameBytes = 1023;
+    private const uint InUseFlag = 1;
+    private const uint KnownFlags = 3;
+    private const byte DirtyTrackingType = 1;
 
     private const ulong TableReservedMask = 0xff00_0000_0000_01fe;
 
@@ -31,7 +36,7 @@ internal static class BitmapWalk
         uint count = BinaryPrimitives.ReadUInt32BigEndian(data);
         ulong length = BinaryPrimitives.ReadUInt64BigEndian(data[8..]);
         ulong offset = BinaryPrimitives.ReadUInt64BigEndian(data[16..]);
-        if (length > MaxDirectoryBytes || !IsInFile(scan, offset, length))
+        if (length is 0 or > MaxDirectoryBytes || offset == 0 || !IsInFile(scan, offset, length))
         {
             scan.Unreadable($"the bitmap directory ({length} bytes at {offset}) is not an aligned place in the file of at most {MaxDirectoryBytes} bytes");
             return;
@@ -57,16 +62,41 @@ internal static class BitmapWalk
                 return;
             }
 
+            if (DescribeFault(scan, entry) is { } fault)
+            {
+                scan.Unreadable($"entry {i} of the bitmap directory {fault}");
+                return;
+            }
+
             WalkTable(scan, i, BinaryPrimitives.ReadUInt64BigEndian(entry), BinaryPrimitives.ReadUInt32BigEndian(entry[8..]));
             at += (int)entryBytes;
         }
+
+        if (at != directory.Length) scan.Findings.Corruption($"the bitmap directory has {directory.Length} bytes, its {count} entries take {at}");
+    }
+
+    private static string? DescribeFault(ImageScan scan, ReadOnlySpan<byte> entry)
+    {
+        long bitmapBytes = (long)BinaryPrimitives.ReadUInt32BigEndian(entry[8..]) << scan.Header.ClusterBits;
+        uint flags = BinaryPrimitives.ReadUInt32BigEndian(entry[12..]);
+        (byte type, byte granularityBits) = (entry[16], entry[17]);
+        int nameBytes = BinaryPrimitives.ReadUInt16BigEndian(entry[18..]);
+        if ((flags & ~KnownFlags) != 0) return $"has unknown flags ({flags:x8})";
+        if (type != DirtyTrackingType) return $"has the unknown type {type}";
+        if (granularityBits is < 9 or > 31) return $"has a granularity of 2^{granularityBits} bytes";
+        if (nameBytes is 0 or > MaxNameBytes) return $"has a name of {nameBytes} bytes";
+        if (BinaryPrimitives.ReadUInt32BigEndian(entry[20..]) != 0) return "has extra data, which nobody knows";
+        if (bitmapBytes is 0 or > MaxBitmapBytes) return $"has a bitmap of {bitmapBytes} bytes";
+        // A bit for each granule of the disk. Bitmaps in use are stale, and QEMU does not look at their size.
+        long bits = (scan.Header.Size >> granularityBits) + ((scan.Header.Size & ((1L << granularityBits) - 1)) == 0 ? 0 : 1);
+        long right = ((bits + 7) / 8 + scan.Header.ClusterSize - 1) >> scan.Header.ClusterBits << scan.Header.ClusterBits;
+        return bitmapBytes != right && (flags & InUseFlag) == 0 ? $"has a bitmap of {bitmapBytes} bytes where the disk needs {right}" : null;
     }
 
     private static void WalkTable(ImageScan scan, uint bitmap, ulong offset, uint entries)
     {
-        if (entries == 0) return;
         long bytes = entries * (long)sizeof(ulong);
-        if (entries > MaxTableEntries || !IsInFile(scan, offset, (ulong)bytes))
+        if (offset == 0 || !IsInFile(scan, offset, (ulong)bytes))
         {
             scan.Unreadable($"the table of bitmap {bitmap} ({entries} entries at {offset}) is not an aligned place in the file");
             return;

@@ -149,11 +149,13 @@ internal sealed class ImageScan
         {
             Snapshot snapshot = table.Snapshots[i];
             if (Header.Version >= 3 && snapshot.DiskBytes is null) Findings.Corruption($"snapshot {i} ('{snapshot.Name}') lacks the size of its disk");
-            if (snapshot.DescribeFault(Header, FileLength) is { } fault)
+            if (snapshot.DescribeMapFault(Header, FileLength) is { } fault)
             {
                 Unreadable($"snapshot {i} ('{snapshot.Name}'): {fault}");
                 continue;
             }
+
+            if (snapshot.DescribeFault(Header, FileLength) is { } sizeFault) Findings.Corruption($"snapshot {i} ('{snapshot.Name}'): {sizeFault}");
 
             long bytes = snapshot.L1Size * (long)sizeof(ulong);
             if (!MayReadRoot(bytes, $"the L1 table of snapshot {i}")) return;

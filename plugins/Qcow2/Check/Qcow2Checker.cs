@@ -13,7 +13,7 @@ namespace StoragePlugins.Qcow2.Check;
 /// an image at least as good as before. What it did is judged by a second, complete check.</para>
 /// </remarks>
 /// <param name="medium">The image.</param>
-/// <param name="header">Its header; kept in step when a repair moves the refcount table or clears bits.</param>
+/// <param name="header">Its header, from <see cref="Qcow2Header.ReadForCheck"/> where the refcount table may be mended too; kept in step when a repair moves the refcount table or clears bits.</param>
 internal sealed class Qcow2Checker(IStorageMedium medium, Qcow2Header header)
 {
     private const ulong BitsThatRepairClears = Qcow2Features.Dirty | Qcow2Features.Corrupt;

@@ -10,6 +10,13 @@ internal static class RefcountWalk
     public static void ReadStored(ImageScan scan)
     {
         Qcow2Header header = scan.Header;
+        if (header.RefcountTableClusters == 0)
+        {
+            scan.Findings.Corruption($"the header names a refcount table in an impossible place");
+            scan.NeedsRebuild = true;
+            return;
+        }
+
         int tableBytes = header.RefcountTableClusters * header.ClusterSize;
         byte[] table = new byte[tableBytes];
         scan.ReadCluster(header.RefcountTableOffset, table);

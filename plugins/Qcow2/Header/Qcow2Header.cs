@@ -50,7 +50,7 @@ internal sealed class Qcow2Header
     public long GuestClusters => (Size + ClusterSize - 1) >> ClusterBits;
 
     /// <summary>L1 entries that a size needs.</summary>
-    public long L1EntriesFor(long size) => (size + BytesPerL2Table - 1) / BytesPerL2Table;
+    public long L1EntriesFor(long size) => (size / BytesPerL2Table) + (size % BytesPerL2Table == 0 ? 0 : 1);
 
     /// <summary>Whether the medium starts with qcow2's magic and a version of 2 or more (version 1 is another format).</summary>
     public static bool Matches(IStorageMedium medium)
@@ -63,7 +63,12 @@ internal sealed class Qcow2Header
 
     /// <summary>Reads and validates the header.</summary>
     /// <exception cref="DiagnosticException">SP3001–SP3005: not qcow2, version, features, a field out of range.</exception>
-    public static Qcow2Header Read(IStorageMedium medium) => new Qcow2HeaderReader(medium).Read();
+    public static Qcow2Header Read(IStorageMedium medium) => new Qcow2HeaderReader(medium, forCheck: false).Read();
+
+    /// <summary>Reads the header of an image that is to be checked: a refcount table in an impossible place, which can be rebuilt, is not
+    /// refused but left out (offset and clusters 0).</summary>
+    /// <exception cref="DiagnosticException">SP3001–SP3005, as <see cref="Read"/>.</exception>
+    public static Qcow2Header ReadForCheck(IStorageMedium medium) => new Qcow2HeaderReader(medium, forCheck: true).Read();
 
     /// <summary>The header's first cluster as this driver writes it: header, extensions, backing file name; zeros to the cluster's end.</summary>
     public byte[] Serialize()

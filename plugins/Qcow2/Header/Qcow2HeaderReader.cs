@@ -4,7 +4,7 @@ using System.Text;
 namespace StoragePlugins.Qcow2.Header;
 
 /// <summary>Parses and judges a header: one field after another, each with its own sentence when it is wrong.</summary>
-internal sealed class Qcow2HeaderReader(IStorageMedium medium)
+internal sealed class Qcow2HeaderReader(IStorageMedium medium, bool forCheck)
 {
     private string? _backingFormat;
     private readonly List<FeatureName> _featureNames = [];
@@ -37,6 +37,7 @@ internal sealed class Qcow2HeaderReader(IStorageMedium medium)
             throw new DiagnosticException("SP3003", $"the image is encrypted ({(encryption == 1 ? "AES" : "LUKS")}), which is not supported", medium.Name,
                 fix: "decrypt it with qemu-img convert");
 
+        (long refcountTableOffset, int refcountTableClusters) = RefcountTableOf(first, clusterBits);
         var header = new Qcow2Header
         {
             Version = (int)version,
@@ -54,8 +55,8 @@ internal sealed class Qcow2HeaderReader(IStorageMedium medium)
             Size = Range64("size", U64(first, 24), 0, long.MaxValue >> 1),
             L1Size = Range("l1_size", U32(first, 36), 0, (int)(Qcow2Layout.MaxL1Bytes / 8)),
             L1TableOffset = Range64("l1_table_offset", U64(first, 40), 0, Qcow2Layout.MaxHostOffset),
-            RefcountTableOffset = Range64("refcount_table_offset", U64(first, 48), 0, Qcow2Layout.MaxHostOffset),
-            RefcountTableClusters = Range("refcount_table_clusters", U32(first, 56), 1, (int)(Qcow2Layout.MaxRefcountTableBytes >> clusterBits)),
+            RefcountTableOffset = refcountTableOffset,
+            RefcountTableClusters = refcountTableClusters,
             SnapshotCount = Range("nb_snapshots", U32(first, 60), 0, Qcow2Layout.MaxSnapshots),
             SnapshotsOffset = Range64("snapshots_offset", U64(first, 64), 0, Qcow2Layout.MaxHostOffset),
         };
@@ -139,13 +140,28 @@ internal sealed class Qcow2HeaderReader(IStorageMedium medium)
         Aligned("L1 table", header.L1TableOffset, cluster);
         Aligned("snapshot table", header.SnapshotsOffset, cluster);
         if (header.L1Size > 0) Table("L1 table", header.L1TableOffset, header.L1Size * 8L, cluster);
-        Table("refcount table", header.RefcountTableOffset, header.RefcountTableClusters * cluster, cluster);
         if (header.SnapshotCount > 0) Table("snapshot table", header.SnapshotsOffset, 0, cluster);
-        if (header.L1Size > 0)
+        // A check reports overlaps itself, all of them.
+        if (header.L1Size > 0 && !forCheck)
         {
             bool overlap = header.L1TableOffset < header.RefcountTableOffset + (header.RefcountTableClusters * cluster)
                 && header.RefcountTableOffset < header.L1TableOffset + (header.L1Size * 8L);
             Require(!overlap, "L1 table", "a place of its own", $"{header.L1TableOffset}, inside the refcount table");
+        }
+    }
+
+    private (long Offset, int Clusters) RefcountTableOf(byte[] first, int clusterBits)
+    {
+        try
+        {
+            long offset = Range64("refcount_table_offset", U64(first, 48), 0, Qcow2Layout.MaxHostOffset);
+            int clusters = Range("refcount_table_clusters", U32(first, 56), 1, (int)(Qcow2Layout.MaxRefcountTableBytes >> clusterBits));
+            Table("refcount table", offset, (long)clusters << clusterBits, 1L << clusterBits);
+            return (offset, clusters);
+        }
+        catch (DiagnosticException) when (forCheck)
+        {
+            return (0, 0);
         }
     }
 

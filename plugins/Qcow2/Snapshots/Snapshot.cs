@@ -40,15 +40,21 @@ internal sealed record Snapshot
 
     public DateTimeOffset Date => DateTimeOffset.FromUnixTimeSeconds(DateSeconds).AddTicks(DateNanoseconds / 100);
 
-    /// <summary>What makes this snapshot's L1 table unusable, or null. Reading the table of snapshots does not judge it, so that one broken
-    /// snapshot does not take the live disk with it.</summary>
+    /// <summary>What makes this snapshot unusable, or null. Reading the table of snapshots does not judge it, so that one broken snapshot
+    /// does not take the live disk with it.</summary>
     public string? DescribeFault(Qcow2Header header, long mediumLength)
+    {
+        if (DescribeMapFault(header, mediumLength) is { } fault) return fault;
+        return DiskBytes is { } bytes && (bytes < 0 || L1Size < header.L1EntriesFor(bytes)) ? $"its L1 table of {L1Size} entries is too small for {(ulong)bytes} bytes" : null;
+    }
+
+    /// <summary>What makes this snapshot's L1 table unreadable, or null.</summary>
+    public string? DescribeMapFault(Qcow2Header header, long mediumLength)
     {
         if (L1Size < 0 || L1Size > Qcow2Layout.MaxL1Bytes / sizeof(ulong)) return $"its L1 table has {(uint)L1Size} entries, more than {Qcow2Layout.MaxL1Bytes / sizeof(ulong)}";
         if (L1Size == 0) return null;
         if ((L1TableOffset & (header.ClusterSize - 1)) != 0) return $"its L1 table at {(ulong)L1TableOffset} is not aligned to clusters";
-        if (L1TableOffset < header.ClusterSize || L1TableOffset > mediumLength - (L1Size * (long)sizeof(ulong)))
-            return $"its L1 table at {(ulong)L1TableOffset} is not inside the file";
-        return DiskBytes is { } bytes && (bytes < 0 || L1Size < header.L1EntriesFor(bytes)) ? $"its L1 table of {L1Size} entries is too small for {(ulong)bytes} bytes" : null;
+        return L1TableOffset < header.ClusterSize || L1TableOffset > mediumLength - (L1Size * (long)sizeof(ulong))
+            ? $"its L1 table at {(ulong)L1TableOffset} is not inside the file" : null;
     }
 }

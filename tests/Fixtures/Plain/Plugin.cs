@@ -38,6 +38,12 @@ public sealed class Ordering : IOrderingPrimitive
 
     public Ordering() => GC.KeepAlive(s_value);
 #endif
+#if NATIVE
+    [System.Runtime.InteropServices.DllImport("fixturenative", EntryPoint = "cos")]
+    private static extern double Cosine(double angle);
+
+    public override string ToString() => $"cos(0) = {Cosine(0)}";
+#endif
     public IOrderedMedium Attach(IStorageMedium medium, StrategyContext context) => throw new NotSupportedException();
 
     public IStorageMedium Open(MediumRequest request, StrategyContext context) => throw new NotSupportedException();

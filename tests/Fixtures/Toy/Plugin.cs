@@ -103,6 +103,7 @@ public sealed class Journal : IMetadataJournal
     private sealed class Session(IOrderedMedium home) : IJournalSession
     {
         public long MaxTransactionBytes => long.MaxValue;
+        public bool IsAtomic => false;
         public RecoveryReport Recover() => RecoveryReport.Clean;
 
         public void Commit(MetadataTransaction transaction, CommitGoal goal)

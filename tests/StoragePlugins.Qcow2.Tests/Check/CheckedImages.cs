@@ -20,7 +20,7 @@ internal static class CheckedImages
     public static CheckReport RunCheck(string image, RepairMode mode = RepairMode.None)
     {
         using var medium = new TestFileMedium(image, readOnly: mode == RepairMode.None);
-        return new Qcow2Checker(medium, Qcow2Header.Read(medium)).Run(mode);
+        return new Qcow2Checker(medium, Qcow2Header.ReadForCheck(medium)).Run(mode);
     }
 
     public static Verdict VerdictOf(string image, out string words)

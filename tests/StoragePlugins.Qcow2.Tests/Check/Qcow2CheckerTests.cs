@@ -152,6 +152,37 @@ public sealed class Qcow2CheckerTests : ScratchFolder
         AssertRepaired(image, RepairMode.All, r => Assert.True(r.CorruptionsFixed > 0));
     }
 
+    [Theory]
+    [InlineData(1UL << 40, 1)]
+    [InlineData(0UL, 1)]
+    [InlineData(4096UL + 512, 1)]
+    [InlineData(4096UL, 0)]
+    [InlineData(4096UL, int.MaxValue)]
+    [InlineData(ulong.MaxValue, -1)]
+    public void A_refcount_table_in_an_impossible_place_is_rebuilt(ulong offset, int clusters)
+    {
+        string image = Written("cluster_size=4096");
+        Edit(image, (medium, _) =>
+        {
+            byte[] count = new byte[4];
+            System.Buffers.Binary.BinaryPrimitives.WriteInt32BigEndian(count, clusters);
+            SetEntry(medium, Qcow2Layout.RefcountTableFieldsOffset, offset);
+            medium.Write(Qcow2Layout.RefcountTableFieldsOffset + 8, count, ContentClass.Header);
+        });
+        Assert.Equal(Verdict.Corrupt, VerdictOf(image, out _));
+        Assert.NotEqual(Verdict.Clean, QemuVerdictOf(image, out _));
+        AssertRepaired(image, RepairMode.All, r => Assert.True(r.CorruptionsFixed > 0));
+    }
+
+    [Fact]
+    public void A_refcount_table_that_lies_on_the_L1_table_is_rebuilt()
+    {
+        string image = Written("cluster_size=4096");
+        Edit(image, (medium, header) => SetEntry(medium, Qcow2Layout.RefcountTableFieldsOffset, (ulong)header.L1TableOffset));
+        Assert.Equal(Verdict.Corrupt, VerdictOf(image, out _));
+        AssertRepaired(image, RepairMode.All, r => Assert.True(r.CorruptionsFixed > 0));
+    }
+
     [Fact]
     public void An_image_that_died_dirty_is_corrupt_like_to_qemu_and_a_repair_makes_it_plain()
     {

@@ -47,6 +47,17 @@ public sealed class PluginLoadingTests
         Assert.Equal("second", catalog.Get<IOrderingPrimitive>("library-two").ToString());
     }
 
+    [Fact]
+    public void A_native_library_is_found_in_the_plugins_own_folder()
+    {
+        using Fixture fixture = Fixture.With("CallsNative");
+        // The C library's mathematics, which this very process has mapped, under a name that only the plugin's folder knows.
+        string mathematics = File.ReadLines("/proc/self/maps").Select(line => line[(line.LastIndexOf(' ') + 1)..]).First(path => Path.GetFileName(path).StartsWith("libm.", StringComparison.Ordinal));
+        fixture.Write("CallsNative/libfixturenative.so", File.ReadAllBytes(mathematics));
+        using PluginCatalog catalog = fixture.Scan();
+        Assert.Equal("cos(0) = 1", catalog.Get<IOrderingPrimitive>("plain").ToString());
+    }
+
     [Theory]
     [InlineData("MissingType", "missing-type", "SP1017", "OnlyInSecond")]
     [InlineData("AbstractStrategy", "plain", "SP1020", "Plain.Ordering public, concrete")]
