@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# Builds everything and runs all tests. ./test.sh [--long] [further arguments for "dotnet test"]
+#   --long   full-length stress and crash tests too
+# Installs the real clients that the tests drive, when they are missing, with apt-get. The last line is "N passed, N failed[, N skipped]".
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+export DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1
+
+PACKAGES=(qemu-utils qemu-system-common libnbd-bin nbdkit fio strace e2fsprogs fuse3 libfuse3-3 python3-libnbd libzstd1)
+RESULTS=artifacts/test-results
+
+is_installed() { [[ $(dpkg-query -W -f '${db:Status-Abbrev}' "$1" 2>/dev/null) == ii* ]]; }
+
+install_clients() {
+    local missing=() package
+    for package in "${PACKAGES[@]}"; do is_installed "$package" || missing+=("$package"); done
+    (( ${#missing[@]} == 0 )) && return
+    if (( EUID != 0 )); then
+        echo "test.sh: the tests need packages that are not installed; run this as root, then try again:" >&2
+        echo "  apt-get install --no-install-recommends ${missing[*]}" >&2
+        exit 1
+    fi
+    echo "installing ${missing[*]}"
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -qq
+    apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+# The sum of an attribute of the Counters elements of all result files.
+sum_of() {
+    { grep -ho '<Counters [^>]*' "$RESULTS"/*.trx 2>/dev/null || true; } | { grep -o " $1=\"[0-9]*\"" || true; } | tr -dc '0-9\n' | awk '{ s += $1 } END { print s + 0 }'
+}
+
+arguments=()
+for argument in "$@"; do
+    if [[ $argument == --long ]]; then export STORAGEPLUGINS_LONG=1; else arguments+=("$argument"); fi
+done
+
+command -v dotnet >/dev/null || { echo "test.sh: the .NET 10 SDK is missing: there is no 'dotnet' in PATH" >&2; exit 1; }
+command -v dpkg-query >/dev/null || { echo "test.sh: this is not Debian; install the equivalents of: ${PACKAGES[*]}" >&2; exit 1; }
+install_clients
+dotnet restore --locked-mode StoragePlugins.sln
+dotnet build -c Release --no-restore StoragePlugins.sln
+
+# One project after the other: the tests count host flushes, memory and time on machines with few cores.
+rm -rf "$RESULTS"
+status=0
+dotnet test -c Release --no-build -m:1 --logger "trx;LogFilePrefix=tests" --results-directory "$RESULTS" StoragePlugins.sln ${arguments[@]+"${arguments[@]}"} || status=$?
+
+total=$(sum_of total) executed=$(sum_of executed) passed=$(sum_of passed)
+failed=$((executed - passed)) skipped=$((total - executed))
+if (( executed == 0 )); then
+    echo "no test ran" >&2
+    status=1
+elif (( status != 0 && failed == 0 )); then
+    echo "a test process ended before its tests did; it counts as a failure" >&2
+    failed=1
+fi
+(( failed == 0 )) || status=1
+if (( skipped > 0 )); then echo "$passed passed, $failed failed, $skipped skipped"; else echo "$passed passed, $failed failed"; fi
+exit "$status"
