@@ -14,6 +14,7 @@ internal sealed unsafe class FileMedium : IStorageMedium, IFileMedium, IFlushabl
 
     private readonly SafeFileHandle _file;
     private readonly StorageMeter _meter;
+    private readonly bool _isInMemory;
     private long _length;
 
     public FileMedium(SafeFileHandle file, string name, string path, bool readOnly, StorageMeter meter)
@@ -25,6 +26,8 @@ internal sealed unsafe class FileMedium : IStorageMedium, IFileMedium, IFlushabl
         IsReadOnly = readOnly;
         _length = Libc.LSeek(file, 0, Libc.SeekEnd);
         if (_length < 0) throw Failed("lseek", -1, 0, Marshal.GetLastPInvokeError());
+        Libc.StatFsBuffer fileSystem;
+        _isInMemory = Libc.FStatFs(file, &fileSystem) == 0 && fileSystem.Type == Libc.TmpfsMagic;
     }
 
     public string Name { get; }
@@ -64,6 +67,8 @@ internal sealed unsafe class FileMedium : IStorageMedium, IFileMedium, IFlushabl
 
     public bool TryRead(long offset, Span<byte> buffer)
     {
+        // tmpfs does not know RWF_NOWAIT, and has no device to wait for.
+        if (_isInMemory) return Read(offset, buffer) == buffer.Length;
         int done = 0;
         fixed (byte* start = buffer)
         {

@@ -36,6 +36,9 @@ internal static unsafe partial class Libc
     public const int EFBig = 27;
     public const int ENxio = 6;
 
+    /// <summary>statfs(2): a file system that lives in memory.</summary>
+    public const long TmpfsMagic = 0x01021994;
+
     [LibraryImport("libc", EntryPoint = "fdatasync", SetLastError = true)]
     public static partial int FDataSync(SafeFileHandle file);
 
@@ -56,6 +59,9 @@ internal static unsafe partial class Libc
 
     [LibraryImport("libc", EntryPoint = "statx", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     public static partial int StatX(int directory, string path, int flags, uint mask, StatXBuffer* buffer);
+
+    [LibraryImport("libc", EntryPoint = "fstatfs", SetLastError = true)]
+    public static partial int FStatFs(SafeFileHandle file, StatFsBuffer* buffer);
 
     /// <summary>The last error of this thread in words.</summary>
     public static string ErrorText(int errno) => Marshal.GetPInvokeErrorMessage(errno);
@@ -79,6 +85,13 @@ internal static unsafe partial class Libc
         public long Start;
         public long Length;
         public int ProcessId;
+    }
+
+    /// <summary>struct statfs of 64-bit Linux; only its first field is used.</summary>
+    [StructLayout(LayoutKind.Explicit, Size = 120)]
+    public struct StatFsBuffer
+    {
+        [FieldOffset(0)] public long Type;
     }
 
     /// <summary>The fields of struct statx that are used here; the kernel fills 256 bytes.</summary>
