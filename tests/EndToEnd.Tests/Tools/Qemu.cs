@@ -9,7 +9,7 @@ internal static class Qemu
     /// <summary>qemu-io commands on an image or URI; all must succeed.</summary>
     public static void Io(string format, string target, params string[] commands)
     {
-        ToolResult result = Tool.Run("qemu-io", string.Join('\n', commands) + "\n", null, "-f", format, target).Expect(0);
+        ToolResult result = Tool.RunIn(null, string.Join('\n', commands) + "\n", "qemu-io", "-f", format, target).Expect(0);
         bool failed = new[] { "failed", "Invalid", "invalid", "bad argument", "not found" }.Any(word => result.Text.Contains(word, StringComparison.Ordinal));
         Assert.False(failed, $"{result.CommandLine}\n{result.Text}");
     }

@@ -16,13 +16,13 @@ internal static class Tool
     public static string Script(string name) => Path.Combine(AppContext.BaseDirectory, "Scripts", name);
 
     /// <summary>Runs a program.</summary>
-    public static ToolResult Run(string program, params string[] arguments) => Run(program, null, null, arguments);
+    public static ToolResult Run(string program, params string[] arguments) => RunIn(null, null, program, arguments);
 
     /// <summary>Runs a program, which must exit with 0.</summary>
     public static string Succeed(string program, params string[] arguments) => Run(program, arguments).Expect(0).Output;
 
     /// <summary>Runs a program in a folder, with a text as its standard input.</summary>
-    public static ToolResult Run(string program, string? input, string? folder, params string[] arguments)
+    public static ToolResult RunIn(string? folder, string? input, string program, params string[] arguments)
     {
         var start = new ProcessStartInfo(program, arguments)
         {

@@ -1,0 +1,91 @@
+namespace StoragePlugins.EndToEnd.Tests;
+
+/// <summary>
+/// <c>kill -9</c> in the middle of writes. A process's death keeps what it wrote to the page cache, so this shows the order of writes within
+/// the process, not the device's; the crash kit is for that.
+/// </summary>
+public sealed class CrashTests : Scratch
+{
+    /// <summary>Over four kinds of image: 20 kills, or 200 with --long.</summary>
+    private static readonly int s_roundsOfAKind = IsLong ? 50 : 5;
+
+    [Theory]
+    [InlineData("snapshot", 1000)]
+    [InlineData("small clusters", 2000)]
+    [InlineData("backing", 3000)]
+    [InlineData("compressed", 4000)]
+    public void After_kill_9_nothing_flushed_is_lost_and_the_image_is_sound(string kind, int firstSeed)
+    {
+        Python("fill", PathOf("first.raw"), PathOf("first.state"));
+        MakeFirst(kind);
+        for (int seed = firstSeed; seed < firstSeed + s_roundsOfAKind; seed++) Round(seed);
+    }
+
+    private void Round(int seed)
+    {
+        string image = PathOf("disk.qcow2"), state = PathOf("disk.state");
+        File.Copy(PathOf("first.qcow2"), image, overwrite: true);
+        File.Copy(PathOf("first.state"), state, overwrite: true);
+        string writer;
+        using (SphostProcess sphost = SphostProcess.Serve(Folder, image))
+        {
+            writer = Python("write", state, $"{seed}", $"{sphost.Id}", sphost.Uri());
+            sphost.WaitForEnd();
+            Assert.True(sphost.Errors.Length == 0, sphost.Errors);
+        }
+
+        string context = $"seed {seed}: {writer}";
+        int leaks = Qemu.Check(image);
+        Assert.True(leaks is 0 or 3, $"{context}{Tool.Run("qemu-img", "check", image).Text}");
+        Assert.Equal(leaks, Tool.Sphost("image", "check", image).ExitCode);
+        RequireContent(image, state, context);
+        if (File.Exists(PathOf("snapshot.raw")))
+        {
+            Qemu.Img("convert", "-l", "s", "-O", "raw", image, PathOf("after.raw"));
+            Bytes.RequireEqual(PathOf("snapshot.raw"), PathOf("after.raw"));
+        }
+
+        using (SphostProcess again = SphostProcess.Serve(Folder, image))
+        {
+            Tool.Succeed("nbdcopy", again.Uri(), PathOf("again.out"));
+            Bytes.RequireEqual(PathOf("after.out"), PathOf("again.out"));
+            Qemu.Io("raw", again.Uri(), "write -P 1 5M 3M", "discard 9M 2M", "flush");
+            again.Close();
+        }
+
+        Assert.NotEqual(2, Qemu.Check(image));
+        Tool.Sphost("image", "check", "--repair", "leaks", image).Expect(0);
+        Qemu.RequireClean(image);
+    }
+
+    private void RequireContent(string image, string state, string context)
+    {
+        Qemu.Img("convert", "-f", "qcow2", "-O", "raw", image, PathOf("after.out"));
+        ToolResult check = Tool.Run(Tool.Python, Tool.Script("crash_writer.py"), "check", state, PathOf("after.out"));
+        Assert.True(check.ExitCode == 0, context + check.Text);
+    }
+
+    private void MakeFirst(string kind)
+    {
+        string first = PathOf("first.qcow2"), raw = PathOf("first.raw");
+        switch (kind)
+        {
+            case "snapshot":
+                Qemu.Img("convert", "-f", "raw", "-O", "qcow2", raw, first);
+                Qemu.Img("snapshot", "-c", "s", first);
+                File.Copy(raw, PathOf("snapshot.raw"));
+                break;
+            case "small clusters":
+                Qemu.Img("convert", "-f", "raw", "-O", "qcow2", "-o", "cluster_size=1k,refcount_bits=1", raw, first);
+                break;
+            case "backing":
+                Qemu.Img("create", "-q", "-f", "qcow2", "-b", raw, "-F", "raw", first);
+                break;
+            default:
+                Qemu.Img("convert", "-f", "raw", "-O", "qcow2", "-c", "-o", "compression_type=zstd,cluster_size=16k", raw, first);
+                break;
+        }
+    }
+
+    private static string Python(params string[] arguments) => Tool.Succeed(Tool.Python, [Tool.Script("crash_writer.py"), .. arguments]);
+}
