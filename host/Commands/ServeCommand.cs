@@ -47,7 +47,7 @@ internal static class ServeCommand
         IReadOnlyList<DiskDefinition> definitions = Definitions(session, commandLine);
         EndPoint endPoint = EndPointOf(commandLine, definitions);
 
-        using var stop = new ManualResetEventSlim();
+        using var stop = new StopRequest();
         using PosixSignalRegistration terminate = OnSignal(PosixSignal.SIGTERM, stop);
         using PosixSignalRegistration interrupt = OnSignal(PosixSignal.SIGINT, stop);
         using var disks = new ServedDisks(session.Composer, services.Logger);
@@ -69,11 +69,8 @@ internal static class ServeCommand
         return drained && closed ? ExitCodes.Done : ExitCodes.Failed;
     }
 
-    private static PosixSignalRegistration OnSignal(PosixSignal signal, ManualResetEventSlim stop) => PosixSignalRegistration.Create(signal, context =>
-    {
-        context.Cancel = !stop.IsSet;
-        stop.Set();
-    });
+    private static PosixSignalRegistration OnSignal(PosixSignal signal, StopRequest stop) =>
+        PosixSignalRegistration.Create(signal, context => context.Cancel = stop.IsTaken());
 
     private static IReadOnlyList<DiskDefinition> Definitions(HostSession session, ParseResult commandLine)
     {
