@@ -12,6 +12,7 @@ import pickle
 import random
 import struct
 import sys
+import time
 
 import nbd
 
@@ -79,6 +80,7 @@ class Writer:
         self.flying = []
         self.version = 1000
         self.flushes = 0
+        self.lost = 0
         self.connections = []
         for _ in range(CONNECTIONS):
             h = nbd.NBD()
@@ -94,8 +96,11 @@ class Writer:
                 self.reap(self.rng.randint(0, 2))
 
     def kill(self, pid):
-        for _ in range(self.rng.randint(0, 5)):
-            self.reap(self.rng.randint(0, 1))
+        if self.rng.random() < 0.6:
+            self.flush(self.rng.choice(self.connections))
+        wait = time.monotonic() + self.rng.random() * 0.03
+        while time.monotonic() < wait:
+            self.reap(0)
         os.kill(pid, 9)
         while self.flying and not all(h.aio_is_dead() or h.aio_is_closed() for h in self.connections):
             self.reap(100)
@@ -156,6 +161,7 @@ class Writer:
             except nbd.Error:
                 if not (h.aio_is_dead() or h.aio_is_closed()):
                     raise
+                self.lost += 1
         self.flying = still
 
     def complete(self, operation):
@@ -180,7 +186,7 @@ def write(state, seed, pid, uri):
     writer.run(writer.rng.randint(20, 1500))
     writer.kill(int(pid))
     save(state, [[o.version for o in history] for history in writer.histories])
-    print(f"{writer.flushes} flushes, {len(writer.flying)} operations in flight")
+    print(f"{writer.flushes} flushes, {writer.lost} operations in flight at the kill")
 
 
 def check(state, raw):
