@@ -29,8 +29,10 @@ internal sealed class ImageOpener(OpenRequest request, StrategyContext context)
         _metadata.Add(0);
         ulong[] l1 = LoadL1(header);
         ulong[] refcountTable = request.ReadOnly ? [] : LoadRefcountTable(header);
+        IReadOnlyList<Snapshot> snapshots = LoadSnapshots(header);
         IVirtualDisk? backing = header.BackingFile is null ? null : request.OpenBacking(new BackingRequest(header.BackingFile, header.BackingFormat));
-        return new Qcow2Image(header, _storage, journal, l1, refcountTable, _metadata, backing, LoadSnapshots(header), context.Options<Qcow2Options>(), request.ReadOnly);
+        if (!request.ReadOnly) ClearAutoclearFeatures(header);
+        return new Qcow2Image(header, _storage, journal, l1, refcountTable, _metadata, backing, snapshots, context.Options<Qcow2Options>(), request.ReadOnly);
     }
 
     private Qcow2Header PrepareForWriting(Qcow2Header header)
@@ -38,14 +40,17 @@ internal sealed class ImageOpener(OpenRequest request, StrategyContext context)
         if ((header.IncompatibleFeatures & Qcow2Features.Corrupt) != 0)
             throw new DiagnosticException("SP3006", "the image is marked corrupt and can only be read", _storage.Name,
                 fix: "copy what you need, then run: sphost image check --repair all");
-        if ((header.IncompatibleFeatures & Qcow2Features.Dirty) != 0) header = RepairDirty(header);
-        if (header.AutoclearFeatures == 0) return header;
+        return (header.IncompatibleFeatures & Qcow2Features.Dirty) != 0 ? RepairDirty(header) : header;
+    }
 
-        // Another program's bitmaps and the like do not follow our writes: the specification wants their bits cleared first.
+    /// <summary>Another program's bitmaps and the like do not follow our writes: the specification wants their bits cleared first. Last, so
+    /// that an image that cannot be opened keeps them.</summary>
+    private void ClearAutoclearFeatures(Qcow2Header header)
+    {
+        if (header.AutoclearFeatures == 0) return;
         header.AutoclearFeatures = 0;
         _storage.Write(Qcow2Layout.AutoclearFeaturesOffset, new byte[8], ContentClass.Header);
         _storage.Flush();
-        return header;
     }
 
     /// <summary>Rebuilds the refcounts of an image that was not closed after lazy refcount updates.</summary>
