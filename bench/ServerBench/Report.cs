@@ -25,7 +25,7 @@ internal sealed record Figure(string Format, string Workload, string Server, IRe
 /// <param name="Server">Which.</param>
 /// <param name="IdleBytes">Resident before any load.</param>
 /// <param name="AfterLoadBytes">Resident after the loads, idle again.</param>
-/// <param name="AllocatedBytesPerRequest">Of the garbage-collected heap; known of the bare servers only.</param>
+/// <param name="AllocatedBytesPerRequest">Of the garbage-collected heap; known of our servers.</param>
 internal sealed record MemoryFigure(string Format, string Server, long IdleBytes, long AfterLoadBytes, double? AllocatedBytesPerRequest);
 
 /// <summary>The whole of a run.</summary>

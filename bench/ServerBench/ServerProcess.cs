@@ -53,6 +53,8 @@ internal sealed class ServerProcess : IDisposable
         File.Delete(socket);
         string[] command = kind.CommandLine(image, format, socket);
         var start = new ProcessStartInfo(command[0], command[1..]) { RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true };
+        // sphost then says at its end what it allocated.
+        start.Environment["STORAGEPLUGINS_TRACE"] = "1";
         var server = new ServerProcess(Process.Start(start)!);
         long began = Stopwatch.GetTimestamp();
         while (!IsListening(socket))
@@ -77,7 +79,7 @@ internal sealed class ServerProcess : IDisposable
     }
 
     /// <summary>Ends it: the end of its input for the bare server, SIGTERM for all.</summary>
-    /// <returns>The bare server's costs.</returns>
+    /// <returns>Our servers' costs.</returns>
     public ServerCosts? Stop()
     {
         _process.StandardInput.Close();
@@ -85,7 +87,15 @@ internal sealed class ServerProcess : IDisposable
         if (!_process.HasExited && !isBare) Process.Start("kill", ["-TERM", _process.Id.ToString(CultureInfo.InvariantCulture)])!.WaitForExit();
         if (!_process.WaitForExit(s_stopTimeout)) _process.Kill();
         _process.WaitForExit();
-        return isBare && _process.ExitCode == 0 ? JsonSerializer.Deserialize<ServerCosts>(_output.Result) : null;
+        if (_process.ExitCode != 0) return null;
+        return isBare ? JsonSerializer.Deserialize<ServerCosts>(_output.Result) : CostsOfSphost(_output.Result);
+    }
+
+    // "allocated 123 bytes for 456 requests"
+    private static ServerCosts? CostsOfSphost(string output)
+    {
+        string[]? words = output.Split('\n').FirstOrDefault(line => line.StartsWith("allocated ", StringComparison.Ordinal))?.Split(' ');
+        return words is null ? null : new ServerCosts(long.Parse(words[1], CultureInfo.InvariantCulture), long.Parse(words[4], CultureInfo.InvariantCulture));
     }
 
     public void Dispose()

@@ -55,9 +55,13 @@ internal static class ServeCommand
         using var server = new NbdServer(disks.Exports, new NbdLimits(), services.Logger);
         server.Start(endPoint);
         ServeBanner.Write(services.Output, disks, server.EndPoint!);
+        long allocatedBefore = GC.GetTotalAllocatedBytes();
         using (StatusLine? status = services.Output.IsTerminal ? StatusLine.Start(disks) : null) stop.Wait();
 
-        return Shutdown(services, server, disks);
+        long allocated = GC.GetTotalAllocatedBytes() - allocatedBefore;
+        int exitCode = Shutdown(services, server, disks);
+        ServeSummary.Write(services.Output, disks, allocated);
+        return exitCode;
     }
 
     /// <summary>Drains clients, flushes and closes; a second signal during it ends the process at once, as a crash would.</summary>

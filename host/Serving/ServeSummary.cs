@@ -1,0 +1,40 @@
+using StoragePlugins.Host.Commands;
+using StoragePlugins.Host.Pipelines;
+
+namespace StoragePlugins.Host.Serving;
+
+/// <summary>What <c>serve</c> prints at its end: what each image's guests asked for, and what that cost the host.</summary>
+internal static class ServeSummary
+{
+    /// <summary>With this set, <c>serve</c> also says how much managed memory it allocated after its start.</summary>
+    public const string TraceVariable = "STORAGEPLUGINS_TRACE";
+
+    /// <summary>Writes a line an image.</summary>
+    /// <param name="output">Standard output.</param>
+    /// <param name="disks">The images.</param>
+    /// <param name="allocatedBytes">Managed memory allocated while serving.</param>
+    public static void Write(CommandOutput output, ServedDisks disks, long allocatedBytes)
+    {
+        foreach (OpenedImage image in disks.Images) output.WriteLine(Describe(image.Path, image.Meter.Read()));
+        if (Environment.GetEnvironmentVariable(TraceVariable) is "1")
+            output.WriteLine($"allocated {allocatedBytes} bytes for {disks.Images.Sum(image => Requests(image.Meter.Read()))} requests");
+    }
+
+    /// <summary>The line for a reading.</summary>
+    internal static string Describe(string image, MeterReading m)
+    {
+        string[] classes =
+        [
+            .. Enum.GetValues<ContentClass>().Where(c => m.HostBytesByClass[(int)c] > 0)
+                .Select(c => $"{Spaced(c)} {m.HostBytesByClass[(int)c]:n0}"),
+        ];
+        string written = classes.Length == 0 ? "" : $"; bytes written: {string.Join(", ", classes)}";
+        return $"{image}: {Requests(m):n0} requests; {m.GuestFlushes:n0} guest flushes → {m.HostFlushes:n0} host flushes, {m.Barriers:n0} barriers{written}";
+    }
+
+    private static long Requests(MeterReading m) => m.GuestReads + m.GuestWrites + m.GuestFlushes;
+
+    // GuestData → guest data
+    private static string Spaced(ContentClass content) =>
+        string.Concat(content.ToString().Select((c, i) => char.IsUpper(c) ? (i > 0 ? " " : "") + char.ToLowerInvariant(c) : c.ToString()));
+}
