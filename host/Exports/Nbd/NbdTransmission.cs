@@ -145,7 +145,7 @@ internal sealed unsafe class NbdTransmission : IDisposable
             default:
                 _receive.Consume(NbdProtocol.RequestBytes);
                 if (error != NbdError.None) Answer(request, error, arrivedAt);
-                else if (request.Command == NbdCommand.Read) ServeRead(request, arrivedAt);
+                else if (request.Command == NbdCommand.Read) return ServeRead(request, arrivedAt);
                 else if (request.Command == NbdCommand.Flush) Disk.SubmitFlush(Begin(request, null, arrivedAt));
                 else if (request.Length == 0) Answer(request, NbdError.None, arrivedAt);
                 else return HandOver(request, arrivedAt);
@@ -191,7 +191,7 @@ internal sealed unsafe class NbdTransmission : IDisposable
         _ => NbdCommandFlags.None,
     };
 
-    private void ServeRead(in NbdRequest request, long arrivedAt)
+    private bool ServeRead(in NbdRequest request, long arrivedAt)
     {
         NbdRequest rest = request;
         if (IsStructured && Disk.IsNonBlocking && (request.Flags & NbdCommandFlags.Df) == 0)
@@ -200,8 +200,17 @@ internal sealed unsafe class NbdTransmission : IDisposable
                 rest = rest with { Offset = rest.Offset + MaxInlineBytes, Length = rest.Length - MaxInlineBytes };
         }
 
-        if (rest.Length > MaxInlineBytes || !Disk.IsNonBlocking) HandOver(rest, arrivedAt);
-        else ServeSmallRead(rest, arrivedAt);
+        bool hasFirstPieces = rest.Offset != request.Offset;
+        return rest.Length > MaxInlineBytes || !Disk.IsNonBlocking
+            ? HandOverRest(rest, hasFirstPieces, arrivedAt)
+            : ServeSmallRead(rest, hasFirstPieces, arrivedAt);
+    }
+
+    // The worker may answer before this thread's next send: chunks that belong before its last one must have left by then.
+    private bool HandOverRest(in NbdRequest rest, bool hasFirstPieces, long arrivedAt)
+    {
+        if (hasFirstPieces) SendBatch();
+        return HandOver(rest, arrivedAt);
     }
 
     // A large read leaves in several chunks while the bytes are still in the CPU's cache. Only the last chunk says that it is the last;
@@ -225,7 +234,7 @@ internal sealed unsafe class NbdTransmission : IDisposable
         return true;
     }
 
-    private void ServeSmallRead(in NbdRequest request, long arrivedAt)
+    private bool ServeSmallRead(in NbdRequest request, bool hasFirstPieces, long arrivedAt)
     {
         int length = (int)request.Length;
         if (BatchBytes - _batched < NbdReply.MaxHeaderBytes + length) SendBatch();
@@ -233,20 +242,17 @@ internal sealed unsafe class NbdTransmission : IDisposable
         int header = NbdReply.WriteHeader(new Span<byte>(reply, NbdReply.MaxHeaderBytes), request, IsStructured, NbdError.None, length);
         try
         {
-            if (length > 0 && !Disk.TryRead(request.Offset, new Span<byte>(reply + header, length)))
-            {
-                HandOver(request, arrivedAt);
-                return;
-            }
+            if (length > 0 && !Disk.TryRead(request.Offset, new Span<byte>(reply + header, length))) return HandOverRest(request, hasFirstPieces, arrivedAt);
         }
         catch (Exception failure)
         {
             Answer(request, ErrorOf(failure), arrivedAt);
-            return;
+            return true;
         }
 
         _batched += header + length;
         RecordLatency(arrivedAt);
+        return true;
     }
 
     private bool ServeWrite(in NbdRequest request, NbdError error, long arrivedAt)

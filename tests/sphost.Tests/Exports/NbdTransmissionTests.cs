@@ -75,6 +75,37 @@ public class NbdTransmissionTests
     }
 
     [Fact]
+    public void The_last_chunk_of_a_read_does_not_overtake_its_first_ones()
+    {
+        const int piece = 128 * 1024;
+        int connection = 0;
+        var disk = new MemoryDisk
+        {
+            ColdOffset = piece,
+            ReadFailure = () =>
+            {
+                // The read after the large one keeps the connection's thread busy, so that the worker finishes meanwhile.
+                if (connection == 0) connection = Environment.CurrentManagedThreadId;
+                else if (connection == Environment.CurrentManagedThreadId) Thread.Sleep(200);
+                return null;
+            },
+        };
+        disk.ColdRead.Set();
+        using var server = new NbdTestServer(disk);
+        using NbdTestClient client = server.Open();
+        client.Send(Join(RequestBytes(Read, 0, piece + 512, 0, 1), RequestBytes(Read, 0, 512, 0, 2)));
+        var done = new List<ulong>();
+        for (int i = 0; i < 3; i++)
+        {
+            (ushort flags, _, ulong cookie, _) = client.ReceiveChunk();
+            Assert.DoesNotContain(cookie, done);
+            if ((flags & 1) != 0) done.Add(cookie);
+        }
+
+        Assert.Equal([1UL, 2UL], done.Order());
+    }
+
+    [Fact]
     public void A_request_that_arrives_byte_by_byte_is_served()
     {
         var disk = new MemoryDisk();
