@@ -43,6 +43,19 @@ public sealed class ReadingTests : Scratch
         sphost.Close();
     }
 
+    /// <summary>The server answers a large read in several chunks, what it has in memory at once and the rest, here compressed, from a worker.
+    /// A client that gets the last chunk first waits for ever (qemu-img convert did) or fails.</summary>
+    [Fact]
+    public void The_last_chunk_of_a_read_is_the_last_to_arrive()
+    {
+        string image = SampleImage.Make("zlib in clusters of 512 B", Folder), raw = PathOf("expected.raw");
+        Qemu.Io("qcow2", image, [.. Enumerable.Range(0, 450).Select(i => $"write -P {i % 250} {i * 132}k 129k")]);
+        Qemu.Img("convert", "-O", "raw", image, raw);
+        using SphostProcess sphost = SphostProcess.Serve(Folder, image, "--read-only");
+        Tool.Succeed(Tool.Python, Tool.Script("pipelined_reader.py"), sphost.Uri(), raw, "50");
+        sphost.Close();
+    }
+
     /// <summary>The extents that a copier relies on: holes must read as zeroes, data must not be called a hole.</summary>
     [Theory]
     [InlineData("qcow2")]
