@@ -1,21 +1,18 @@
 namespace StoragePlugins.Host.Media;
 
 /// <summary>Asks sysfs what the block device under a file says of its volatile write cache (queue/write_cache).</summary>
-internal static unsafe class DeviceWriteCache
+internal static class DeviceWriteCache
 {
-    private const int CurrentDirectory = -100;
-    private const uint TypeMask = 0xf000;
-    private const uint BlockDevice = 0x6000;
-
     /// <summary>Unknown where there is no single device to ask (network and stacked file systems, tmpfs).</summary>
     public static WriteCacheKind Of(string path)
     {
-        Libc.StatXBuffer stat;
-        if (Libc.StatX(CurrentDirectory, path, 0, 0x7ff, &stat) != 0) return WriteCacheKind.Unknown;
-        bool isDevice = (stat.Mode & TypeMask) == BlockDevice;
-        string node = isDevice ? $"/sys/dev/block/{stat.RdevMajor}:{stat.RdevMinor}" : $"/sys/dev/block/{stat.DeviceMajor}:{stat.DeviceMinor}";
+        if (UnixFile.Status(path) is not { } status) return WriteCacheKind.Unknown;
+        ulong device = status.IsBlockDevice ? status.OwnDevice : status.Device;
+        string link = $"/sys/dev/block/{device >> 32}:{(uint)device}";
+        if (!Directory.Exists(link)) return WriteCacheKind.Unknown;
+        string node = Directory.ResolveLinkTarget(link, returnFinalTarget: true)?.FullName ?? link;
         // A partition has no queue of its own: its parent has.
-        foreach (string queue in (string[])[node + "/queue/write_cache", node + "/../queue/write_cache"])
+        foreach (string queue in (string[])[Path.Combine(node, "queue/write_cache"), Path.Combine(Path.GetDirectoryName(node)!, "queue/write_cache")])
         {
             if (!File.Exists(queue)) continue;
             return File.ReadAllText(queue).Trim() switch

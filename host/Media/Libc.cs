@@ -57,9 +57,6 @@ internal static unsafe partial class Libc
     [LibraryImport("libc", EntryPoint = "fcntl", SetLastError = true)]
     public static partial int FCntl(SafeFileHandle file, int command, FileLock* argument);
 
-    [LibraryImport("libc", EntryPoint = "statx", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
-    public static partial int StatX(int directory, string path, int flags, uint mask, StatXBuffer* buffer);
-
     [LibraryImport("libc", EntryPoint = "fstatfs", SetLastError = true)]
     public static partial int FStatFs(SafeFileHandle file, StatFsBuffer* buffer);
 
@@ -92,17 +89,5 @@ internal static unsafe partial class Libc
     public struct StatFsBuffer
     {
         [FieldOffset(0)] public long Type;
-    }
-
-    /// <summary>The fields of struct statx that are used here; the kernel fills 256 bytes.</summary>
-    [StructLayout(LayoutKind.Explicit, Size = 256)]
-    public struct StatXBuffer
-    {
-        [FieldOffset(28)] public ushort Mode;
-        [FieldOffset(32)] public ulong Inode;
-        [FieldOffset(128)] public uint RdevMajor;
-        [FieldOffset(132)] public uint RdevMinor;
-        [FieldOffset(136)] public uint DeviceMajor;
-        [FieldOffset(140)] public uint DeviceMinor;
     }
 }

@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Logging;
+using StoragePlugins.Host.Media;
 using StoragePlugins.Host.Plugins;
 
 namespace StoragePlugins.Host.Pipelines;

@@ -1,5 +1,6 @@
 using System.Globalization;
 using StoragePlugins.Host.Diagnostics;
+using StoragePlugins.Host.Media;
 
 namespace StoragePlugins.Host.Plugins;
 

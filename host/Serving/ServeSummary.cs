@@ -1,4 +1,5 @@
 using StoragePlugins.Host.Commands;
+using StoragePlugins.Host.Diagnostics;
 using StoragePlugins.Host.Pipelines;
 
 namespace StoragePlugins.Host.Serving;
@@ -6,17 +7,14 @@ namespace StoragePlugins.Host.Serving;
 /// <summary>What <c>serve</c> prints at its end: what each image's guests asked for, and what that cost the host.</summary>
 internal static class ServeSummary
 {
-    /// <summary>With this set, <c>serve</c> also says how much managed memory it allocated after its start.</summary>
-    public const string TraceVariable = "STORAGEPLUGINS_TRACE";
-
-    /// <summary>Writes a line an image.</summary>
+    /// <summary>Writes a line an image; with <see cref="FailureReport.TraceVariable"/> set also how much managed memory was allocated while serving.</summary>
     /// <param name="output">Standard output.</param>
     /// <param name="disks">The images.</param>
     /// <param name="allocatedBytes">Managed memory allocated while serving.</param>
     public static void Write(CommandOutput output, ServedDisks disks, long allocatedBytes)
     {
         foreach (OpenedImage image in disks.Images) output.WriteLine(Describe(image.Path, image.Meter.Read()));
-        if (Environment.GetEnvironmentVariable(TraceVariable) is "1")
+        if (Environment.GetEnvironmentVariable(FailureReport.TraceVariable) is "1")
             output.WriteLine($"allocated {allocatedBytes} bytes for {disks.Images.Sum(image => Requests(image.Meter.Read()))} requests");
     }
 

@@ -18,21 +18,31 @@ internal sealed class ImageOpener(OpenRequest request, StrategyContext context)
     {
         Qcow2Header header = Qcow2Header.Read(_storage);
         IJournalSession journal = request.OpenJournal(new Qcow2JournalSite(header, _storage, request.ReadOnly), _storage);
-        RecoveryReport report = journal.Recover();
-        if (!report.WasClean)
+        IVirtualDisk? backing = null;
+        try
         {
-            context.Logger.LogInformation("{Image}: {Summary}", _storage.Name, report.Summary);
-            header = Qcow2Header.Read(_storage);
-        }
+            RecoveryReport report = journal.Recover();
+            if (!report.WasClean)
+            {
+                context.Logger.LogInformation("{Image}: {Summary}", _storage.Name, report.Summary);
+                header = Qcow2Header.Read(_storage);
+            }
 
-        if (!request.ReadOnly) header = PrepareForWriting(header);
-        _metadata.Add(0);
-        ulong[] l1 = LoadL1(header);
-        ulong[] refcountTable = request.ReadOnly ? [] : LoadRefcountTable(header);
-        IReadOnlyList<Snapshot> snapshots = LoadSnapshots(header);
-        IVirtualDisk? backing = header.BackingFile is null ? null : request.OpenBacking(new BackingRequest(header.BackingFile, header.BackingFormat));
-        if (!request.ReadOnly) ClearAutoclearFeatures(header);
-        return new Qcow2Image(header, _storage, journal, l1, refcountTable, _metadata, backing, snapshots, context.Options<Qcow2Options>(), request.ReadOnly);
+            if (!request.ReadOnly) header = PrepareForWriting(header);
+            _metadata.Add(0);
+            ulong[] l1 = LoadL1(header);
+            ulong[] refcountTable = request.ReadOnly ? [] : LoadRefcountTable(header);
+            IReadOnlyList<Snapshot> snapshots = LoadSnapshots(header);
+            if (header.BackingFile is not null) backing = request.OpenBacking(new BackingRequest(header.BackingFile, header.BackingFormat));
+            if (!request.ReadOnly) ClearAutoclearFeatures(header);
+            return new Qcow2Image(header, _storage, journal, l1, refcountTable, _metadata, backing, snapshots, context.Options<Qcow2Options>(), request.ReadOnly);
+        }
+        catch
+        {
+            backing?.Dispose();
+            journal.Dispose();
+            throw;
+        }
     }
 
     private Qcow2Header PrepareForWriting(Qcow2Header header)

@@ -6,6 +6,9 @@ namespace StoragePlugins.Qcow2;
 /// <summary>The live disk of an image.</summary>
 internal sealed class Qcow2Disk(Qcow2Image image) : IVirtualDisk, INonBlockingDisk, IDiscardDisk, IZeroingDisk, IExtentDisk, IBarrierDisk, IResizableDisk
 {
+    /// <summary>Clusters that one discard or zeroing may free while it keeps them from being reused.</summary>
+    private const int ClustersAtOnce = 1 << 16;
+
     public long Length => image.Header.Size;
 
     public bool IsReadOnly => image.IsReadOnly;
@@ -53,14 +56,14 @@ internal sealed class Qcow2Disk(Qcow2Image image) : IVirtualDisk, INonBlockingDi
     public void Discard(long offset, long length, WriteFlags flags = WriteFlags.None)
     {
         CheckWritable("discard", offset, length);
-        using (image.Epochs.Enter()) image.Zeroer.Discard(offset, length, Length);
+        InPieces(offset, length, (at, count) => image.Zeroer.Discard(at, count, Length));
         Finish(flags);
     }
 
     public void WriteZeroes(long offset, long length, bool mayUnmap, WriteFlags flags = WriteFlags.None)
     {
         CheckWritable("zero", offset, length);
-        using (image.Epochs.Enter()) image.Zeroer.Zero(offset, length, mayUnmap, Length);
+        InPieces(offset, length, (at, count) => image.Zeroer.Zero(at, count, mayUnmap, Length));
         Finish(flags);
     }
 
@@ -83,6 +86,20 @@ internal sealed class Qcow2Disk(Qcow2Image image) : IVirtualDisk, INonBlockingDi
 
     public void Dispose()
     {
+    }
+
+    /// <summary>Carries a range out as several requests, so that what it frees can be reused before a range of terabytes is done.</summary>
+    private void InPieces(long offset, long length, Action<long, long> request)
+    {
+        long end = offset + length;
+        long pieceBytes = (long)image.Header.ClusterSize * ClustersAtOnce;
+        while (offset < end)
+        {
+            // Pieces end at cluster boundaries: a cluster cut in two would be zeroed by writing, or not discarded at all.
+            long pieceEnd = Math.Min(end, (offset / pieceBytes * pieceBytes) + pieceBytes);
+            using (image.Epochs.Enter()) request(offset, pieceEnd - offset);
+            offset = pieceEnd;
+        }
     }
 
     private void Finish(WriteFlags flags)

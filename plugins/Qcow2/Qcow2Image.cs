@@ -32,7 +32,7 @@ internal sealed class Qcow2Image : IDiskImage
         var refcounts = new RefcountBlocks(storage, header, refcountTable, options.RefcountCache);
         var allocator = new ClusterAllocator(header, storage, refcounts, metadata, Epochs);
         Maps = new MapTables(header, storage, allocator, cache, l1);
-        Committer = new Committer(metadataLock, journal, storage, allocator, [allocator, Maps], header.ClusterBits, options.Unmap);
+        Committer = new Committer(metadataLock, journal, storage, allocator, cache, [allocator, Maps], header.ClusterBits, options.Unmap);
         var compressed = new CompressedClusterReader(header, storage);
         var gate = new AllocationGate();
         Reader = new ClusterReader(header, storage, cache, compressed, backing);

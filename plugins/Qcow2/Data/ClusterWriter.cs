@@ -24,7 +24,7 @@ internal sealed class ClusterWriter(
             int written = WriteInPlace(offset, data);
             if (written == 0)
             {
-                if (maps.Cache.WantsCommit) committer.Commit(CommitGoal.Ordered);
+                committer.MakeRoom();
                 written = WriteAllocating(offset, data);
             }
 

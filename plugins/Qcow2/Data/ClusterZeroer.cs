@@ -53,7 +53,7 @@ internal sealed class ClusterZeroer(
             long sliceEnd = Math.Min(end, (first | (uint)(perSlice - 1)) + 1);
             if (!IsNothingToDo(ref first, sliceEnd, end))
             {
-                if (maps.Cache.WantsCommit) committer.Commit(CommitGoal.Ordered);
+                committer.MakeRoom();
                 RemapInSlice(first, sliceEnd, keepHost, onlyAllocated);
                 first = sliceEnd;
             }

@@ -46,8 +46,11 @@ internal sealed class ClusterAllocator : ICommitPart
     /// <summary>True while decrements wait for a later commit, or freed clusters for their release.</summary>
     public bool HasPending => _refcounts.ChangeCount > 0 || _freed.Count > 0;
 
+    /// <summary>Clusters whose count differs from the last commit.</summary>
+    public int PendingRefcounts => _refcounts.ChangeCount;
+
     /// <summary>Bytes of after-images that the next commit may need for refcounts; an upper bound.</summary>
-    public long PendingBytes => _refcounts.ChangeCount * 8L;
+    public long PendingBytes => PendingRefcounts * 8L;
 
     public ulong CountOf(long cluster) => _refcounts.Get(cluster);
 

@@ -5,8 +5,11 @@ namespace StoragePlugins.Qcow2.Metadata;
 /// gathering holds the metadata lock.
 /// </summary>
 internal sealed class Committer(
-    object metadataLock, IJournalSession journal, IOrderedMedium storage, ClusterAllocator allocator, IReadOnlyList<ICommitPart> parts, int clusterBits, bool punchFreed)
+    object metadataLock, IJournalSession journal, IOrderedMedium storage, ClusterAllocator allocator, L2Cache cache, IReadOnlyList<ICommitPart> parts, int clusterBits, bool punchFreed)
 {
+    /// <summary>Refcount changes that may wait for a commit: about 100 bytes each, so 6 MiB; a discard of terabytes must not gather them all.</summary>
+    private const int MaxPendingRefcounts = 1 << 16;
+
     private readonly Lock _commit = new();
     private readonly MetadataTransaction _transaction = new();
     private List<PublishedExtent> _published = [];
@@ -15,6 +18,13 @@ internal sealed class Committer(
 
     /// <summary>Under the metadata lock: an extent whose mapping goes into the next transaction.</summary>
     public void Publish(PublishedExtent extent) => _published.Add(extent);
+
+    /// <summary>Commits, in order but not durably, when the changes that wait take too much memory. Before an operation that adds to them.</summary>
+    public void MakeRoom()
+    {
+        if (cache.WantsCommit || allocator.PendingRefcounts > MaxPendingRefcounts || allocator.PendingBytes > journal.MaxTransactionBytes / 2)
+            Commit(CommitGoal.Ordered);
+    }
 
     /// <summary>Commits all that has been recorded before the call.</summary>
     public void Commit(CommitGoal goal)

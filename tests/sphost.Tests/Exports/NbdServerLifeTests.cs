@@ -1,9 +1,10 @@
-using System.Net;
 using System.Net.Sockets;
+using System.Net;
 using System.Runtime.Versioning;
 using Microsoft.Extensions.Logging.Abstractions;
 using StoragePlugins.Host.Disks;
 using StoragePlugins.Host.Exports.Nbd;
+using StoragePlugins.Host.Media;
 using static StoragePlugins.Host.Tests.Exports.NbdTestClient;
 
 namespace StoragePlugins.Host.Tests.Exports;

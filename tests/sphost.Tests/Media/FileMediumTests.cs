@@ -133,6 +133,19 @@ public sealed class FileMediumTests : IDisposable
         Open(create: false).Dispose();
     }
 
+    [Fact]
+    public void Write_cache_of_the_device_is_what_the_kernel_says()
+    {
+        using IStorageMedium medium = Open(create: true);
+        using Process findmnt = Process.Start(new ProcessStartInfo("findmnt", ["-no", "SOURCE", "-T", FilePath]) { RedirectStandardOutput = true })!;
+        string device = Path.GetFileName(findmnt.StandardOutput.ReadToEnd().Trim());
+        string told = $"/sys/block/{device}/queue/write_cache";
+        WriteCacheKind expected = !File.Exists(told) ? WriteCacheKind.Unknown
+            : File.ReadAllText(told).Trim() == "write through" ? WriteCacheKind.WriteThrough : WriteCacheKind.Volatile;
+        if (expected != WriteCacheKind.Unknown) Assert.Equal(expected, medium.GetCapability<IWriteCacheMedium>()!.WriteCache);
+        Assert.Equal(WriteCacheKind.Unknown, DeviceWriteCache.Of("/dev/shm"));
+    }
+
     [Theory]
     [InlineData("missing/file")]
     [InlineData("nothing")]

@@ -1,5 +1,6 @@
 using System.Runtime.Versioning;
 using StoragePlugins.Host.Diagnostics;
+using StoragePlugins.Host.Media;
 using StoragePlugins.Host.Plugins;
 
 namespace StoragePlugins.Host.Tests.Plugins;

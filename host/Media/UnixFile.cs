@@ -1,6 +1,6 @@
 using System.Runtime.InteropServices;
 
-namespace StoragePlugins.Host.Plugins;
+namespace StoragePlugins.Host.Media;
 
 /// <summary>Owner, mode and identity of a file, which .NET does not tell.</summary>
 /// <param name="Mode">Type and permission bits.</param>
@@ -8,8 +8,15 @@ namespace StoragePlugins.Host.Plugins;
 /// <param name="GroupId">Group.</param>
 /// <param name="Device">The device it is on.</param>
 /// <param name="Inode">Its number there.</param>
-internal readonly record struct UnixFileStatus(uint Mode, uint UserId, uint GroupId, ulong Device, ulong Inode)
+/// <param name="OwnDevice">The device that it is, when it is a device node.</param>
+internal readonly record struct UnixFileStatus(uint Mode, uint UserId, uint GroupId, ulong Device, ulong Inode, ulong OwnDevice)
 {
+    private const uint TypeMask = 0xf000;
+    private const uint BlockDeviceType = 0x6000;
+
+    /// <summary>A block device node.</summary>
+    public bool IsBlockDevice => (Mode & TypeMask) == BlockDeviceType;
+
     /// <summary>Writable by the group.</summary>
     public bool IsGroupWritable => (Mode & 0x10) != 0;
 
@@ -30,7 +37,7 @@ internal static partial class UnixFile
     /// <summary>Status of the file that the path leads to, through symbolic links; null when there is none or it may not be seen.</summary>
     public static UnixFileStatus? Status(string path)
         => statx(AtFdCwd, path, 0, StatxBasic, out Statx buffer) == 0
-            ? new UnixFileStatus(buffer.Mode, buffer.UserId, buffer.GroupId, ((ulong)buffer.DeviceMajor << 32) | buffer.DeviceMinor, buffer.Inode)
+            ? new UnixFileStatus(buffer.Mode, buffer.UserId, buffer.GroupId, Device(buffer.DeviceMajor, buffer.DeviceMinor), buffer.Inode, Device(buffer.OwnMajor, buffer.OwnMinor))
             : null;
 
     /// <summary>Makes the names in a directory durable: a new file is not found again after a crash without it.</summary>
@@ -48,6 +55,8 @@ internal static partial class UnixFile
             _ = close(descriptor);
         }
     }
+
+    private static ulong Device(uint major, uint minor) => ((ulong)major << 32) | minor;
 
     private static StorageException Failure(string operation, string path)
         => new(StorageError.Io, operation, path, -1, 0, Marshal.GetPInvokeErrorMessage(Marshal.GetLastPInvokeError()));
@@ -75,6 +84,8 @@ internal static partial class UnixFile
         [FieldOffset(24)] public uint GroupId;
         [FieldOffset(28)] public ushort Mode;
         [FieldOffset(32)] public ulong Inode;
+        [FieldOffset(128)] public uint OwnMajor;
+        [FieldOffset(132)] public uint OwnMinor;
         [FieldOffset(136)] public uint DeviceMajor;
         [FieldOffset(140)] public uint DeviceMinor;
     }
