@@ -95,8 +95,10 @@ internal sealed class ConfigurationReader
         return null;
     }
 
+    /// <summary>A pipeline that names no medium stands on the file itself, as the built-in ones do; it is the one default, and the safe one.</summary>
     private StrategyUse[]? ReadMedia(ConfigObject pipeline, string path)
     {
+        if (pipeline["medium"] is null) return [new StrategyUse(StrategyKind.Medium, BuiltInStrategies.FileMedium, [], $"{path}.medium", null)];
         if (pipeline["medium"] is not ConfigArray list) return ReadUse(pipeline, path, StrategyKind.Medium) is { } single ? [single] : null;
         if (list.Items.Count == 0)
         {

@@ -50,6 +50,14 @@ public sealed class ConfigurationTests : IDisposable
         Assert.Equal([7], (IReadOnlyList<int>)options.Steps);
     }
 
+    [Fact]
+    public void Pipeline_without_a_medium_stands_on_the_file()
+    {
+        HostConfiguration configuration = Read("""{"pipelines": {"p": {"format": "toy", "journal": "toy-journal", "ordering": "toy-order"}}}""");
+        Assert.Empty(configuration.Problems);
+        Assert.Equal(["file"], configuration.Defined.Single().Media.Select(medium => medium.Id));
+    }
+
     [Theory]
     [InlineData("""{"pipelins": {}}""", "SP2004", "1:2", "'pipelins' is not known; did you mean 'pipelines'?")]
     [InlineData("""{"pipelines": {}, "pipelines": {}}""", "SP2003", "1:19", "'pipelines' is there twice")]
@@ -57,7 +65,7 @@ public sealed class ConfigurationTests : IDisposable
     [InlineData("""{"pluginDirectories": [1]}""", "SP2005", "1:24", "'pluginDirectories[0]' has the wrong type (expected a string, found the number 1)")]
     [InlineData("""{"pipelines": {"raw": {"format": "toy", "journal": "toy-journal", "ordering": "toy-order", "medium": "file"}}}""", "SP2011", "1:16", "redefines a built-in")]
     [InlineData("""{"pipelines": {"p q": {"format": "toy", "journal": "toy-journal", "ordering": "toy-order", "medium": "file"}}}""", "SP2012", "1:16", "'p q'")]
-    [InlineData("""{"pipelines": {"p": {"format": "toy", "journal": "toy-journal", "ordering": "toy-order"}}}""", "SP2010", "1:21", "'pipelines.p' has no 'medium'")]
+    [InlineData("""{"pipelines": {"p": {"format": "toy", "journal": "toy-journal", "medium": "file"}}}""", "SP2010", "1:21", "'pipelines.p' has no 'ordering'")]
     [InlineData("""{"pipelines": {"p": {"format": {"gap": 1}, "journal": "toy-journal", "ordering": "toy-order", "medium": "file"}}}""", "SP2010", "1:32", "'pipelines.p.format' has no 'id'")]
     [InlineData("""{"pipelines": {"p": {"format": 7, "journal": "toy-journal", "ordering": "toy-order", "medium": "file"}}}""", "SP2005", "1:32", "an id, or an object")]
     [InlineData("""{"pipelines": {"p": {"format": "toy", "journal": "toy-journal", "ordering": "toy-order", "medium": []}}}""", "SP2006", "1:100", "'pipelines.p.medium' is empty")]
