@@ -28,7 +28,7 @@ internal sealed class FormatDetection(PluginCatalog catalog, ILogger logger)
             }
             catch (DiagnosticException exception)
             {
-                unusable.Add(strategy.Id);
+                unusable.Add(Format(strategy.Id));
                 logger.LogWarning("{Code}: {Message}", exception.Code, exception.Message);
             }
         }
@@ -37,7 +37,11 @@ internal sealed class FormatDetection(PluginCatalog catalog, ILogger logger)
                           where plugin.State == PluginState.Rejected
                           from strategy in plugin.Manifest?.Strategies ?? []
                           where strategy.Kind == StrategyKind.Format && !catalog.Strategies.Any(other => other.Kind == StrategyKind.Format && other.Id == strategy.Id)
-                          select strategy.Id);
+                          select Format(strategy.Id));
+        // A plugin whose metadata cannot be read may be the one that knows this image.
+        unusable.AddRange(from plugin in catalog.Plugins
+                          where plugin.State == PluginState.Rejected && plugin.Manifest is null
+                          select $"a format of plugin '{plugin.Name}'");
         return Decide(medium.Name, certain, possible, unusable);
     }
 
@@ -47,7 +51,7 @@ internal sealed class FormatDetection(PluginCatalog catalog, ILogger logger)
         if (certain.Count > 1)
             throw Uncertain(name, $"the formats {string.Join(" and ", certain)} both claim it");
         if (unusable.Count > 0)
-            throw Uncertain(name, $"it may be of format {string.Join(" or ", unusable)}, whose plugin cannot be used");
+            throw Uncertain(name, $"it may be of {string.Join(" or ", unusable)}, whose plugin cannot be used");
         return possible.Count switch
         {
             1 => possible[0],
@@ -55,6 +59,8 @@ internal sealed class FormatDetection(PluginCatalog catalog, ILogger logger)
             _ => throw Uncertain(name, $"the formats {string.Join(" and ", possible)} are possible"),
         };
     }
+
+    private static string Format(string id) => $"format {id}";
 
     private static DiagnosticException Uncertain(string name, string why)
         => new("SP3806", $"the image's format cannot be told: {why}", name, fix: "name it with --pipeline or the format option");

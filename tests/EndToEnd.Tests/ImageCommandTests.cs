@@ -12,6 +12,22 @@ public sealed class ImageCommandTests : Scratch
 
     public ImageCommandTests() => _image = PathOf("disk.qcow2");
 
+    [Fact]
+    public void Image_is_not_taken_for_raw_while_a_plugin_cannot_be_read_that_may_know_it()
+    {
+        string plugins = PathOf("plugins/Broken");
+        Directory.CreateDirectory(plugins);
+        byte[] whole = File.ReadAllBytes(Path.Combine(Path.GetDirectoryName(SphostProcess.Executable)!, "plugins", "Qcow2", "StoragePlugins.Qcow2.dll"));
+        File.WriteAllBytes(Path.Combine(plugins, "Broken.dll"), whole[..3000]);
+        string image = PathOf("disk.img");
+        File.WriteAllBytes(image, new byte[1 << 20]);
+
+        ToolResult guessed = Tool.Sphost("image", "info", image, "--plugins", PathOf("plugins"));
+        Assert.Equal(1, guessed.ExitCode);
+        Assert.Contains("error SP3806", guessed.Errors, StringComparison.Ordinal);
+        Tool.Sphost("image", "info", image, "--plugins", PathOf("plugins"), "--pipeline", "raw").Expect(0);
+    }
+
     [Theory]
     [InlineData("clusterSize=512", "cluster_size: 512")]
     [InlineData("clusterSize=2M", "cluster_size: 2097152")]
