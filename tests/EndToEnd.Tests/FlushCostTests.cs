@@ -27,7 +27,7 @@ public sealed class FlushCostTests : Scratch
     private static IEnumerable<long> Sequential => Enumerable.Range(0, Writes).Select(i => (long)i * WriteBytes);
 
     [Fact]
-    public void An_append_costs_two_and_a_new_L2_table_one_more()
+    public void An_append_costs_two()
     {
         int flushes = HostFlushes(Sequential);
         Assert.InRange(flushes, Writes, (int)(2.01 * Writes));
