@@ -49,6 +49,9 @@ public sealed class OpenRequest
     /// <summary>Opens the pipeline's journal with the pipeline's options. Called once by a format that has metadata, never by others.</summary>
     public required Func<IJournalSite, IOrderedMedium, IJournalSession> OpenJournal { get; init; }
 
+    /// <summary>The id of the pipeline's journal. An image whose in-use mark names another one is refused.</summary>
+    public required string JournalId { get; init; }
+
     /// <summary>Opens a backing file for reading. Its loops, depth and format are the host's care.</summary>
     public required Func<BackingRequest, IVirtualDisk> OpenBacking { get; init; }
 
@@ -95,3 +98,16 @@ public enum RepairMode
 /// <param name="ImageEnd">The end of the last cluster in use.</param>
 public sealed record CheckReport(
     long Corruptions, long Leaks, long CorruptionsFixed, long LeaksFixed, IReadOnlyList<string> Findings, long AllocatedBytes, long ImageEnd);
+
+/// <summary>Ability of a format whose images a journal can mark as in use.</summary>
+public interface IJournaledFormat
+{
+    /// <summary>The id of the journal that must replay before anything else reads the image; <see langword="null"/> for a plain image.</summary>
+    string? JournalInUse(IStorageMedium medium);
+
+    /// <summary>
+    /// Makes an image plain whose journal is lost or cannot be replayed: what only the journal held is gone, and the image needs a check.
+    /// </summary>
+    /// <remarks>Not durable on return: the caller flushes.</remarks>
+    void DiscardJournal(IStorageMedium medium);
+}

@@ -2,14 +2,27 @@ namespace StoragePlugins;
 
 /// <summary>One image's journal, from open to close.</summary>
 /// <remarks>
-/// <para><b>Order of calls.</b> <see cref="Recover"/> once, then any number of <see cref="Commit"/> and <see cref="Checkpoint"/>, then
-/// <see cref="Close"/>. <see cref="IDisposable.Dispose"/> without <see cref="Close"/> abandons the session as a crash would.</para>
+/// <para><b>Order of calls.</b> <see cref="Recover"/> once; then, unless the image is opened for reading only, <see cref="Start"/> once, any
+/// number of <see cref="Commit"/> and <see cref="Checkpoint"/>, and <see cref="Close"/>. <see cref="IDisposable.Dispose"/> without
+/// <see cref="Close"/> abandons the session as a crash would.</para>
 /// <para><b>Threading.</b> The format calls <see cref="Commit"/>, <see cref="Checkpoint"/> and <see cref="Close"/> one at a time. Data is
-/// read and written through the home medium by other threads meanwhile.</para>
-/// <para><b>Capabilities</b> to ask for: <see cref="IDataJournal"/>.</para>
+/// read and written through <see cref="Home"/> by other threads meanwhile.</para>
 /// </remarks>
 public interface IJournalSession : ICapabilitySource, IDisposable
 {
+    /// <summary>
+    /// The image as the format sees it from <see cref="Recover"/> on: all of its reads and writes go through here. A journal without anything
+    /// to hold back returns the medium that it was given.
+    /// </summary>
+    /// <remarks>
+    /// <para>A journal stands in the way of reads to show what it has committed and not yet brought home, and in the way of writes so that a later
+    /// replay never undoes them. It may also keep small writes back and let them ride in the next record (dual-mode journaling, FAST '16): the
+    /// format need not know.</para>
+    /// <para><see cref="IOrderedMedium.Flush"/> and <see cref="IOrderedMedium.Barrier"/> here mean the same as committing an empty transaction.
+    /// Disposing it does nothing.</para>
+    /// </remarks>
+    IOrderedMedium Home { get; }
+
     /// <summary>The largest transaction, in bytes of after-images, that <see cref="Commit"/> takes; <see cref="long.MaxValue"/> for no limit.
     /// The format commits early rather than exceed it; worst-case growth of one operation must fit.</summary>
     long MaxTransactionBytes { get; }
@@ -21,8 +34,13 @@ public interface IJournalSession : ICapabilitySource, IDisposable
     bool IsAtomic { get; }
 
     /// <summary>Replays what an earlier session committed and did not bring home. Durable on return. Running it twice equals running it once.</summary>
+    /// <remarks>Of an image opened for reading only nothing is written: <see cref="Home"/> shows it as replayed.</remarks>
     /// <returns>What was found and done.</returns>
+    /// <exception cref="DiagnosticException">The journal is damaged in a way that a crash does not explain. Nothing was changed.</exception>
     RecoveryReport Recover();
+
+    /// <summary>Makes ready for commits: reserves a region, sets the in-use mark. The format has read its tables. Durable on return.</summary>
+    void Start();
 
     /// <summary>Takes a transaction, all of it or, after a crash, none.</summary>
     /// <param name="transaction">Stages of after-images. The caller may reuse it when this returns. May be empty: then only the goal counts.</param>
@@ -30,7 +48,7 @@ public interface IJournalSession : ICapabilitySource, IDisposable
     /// <remarks>
     /// <para>All guest data whose write returned before this call is covered by the goal as well, and persists before or together with the
     /// mappings that publish it (<see cref="MetadataTransaction.Published"/>).</para>
-    /// <para>When it returns, reads of the home ranges show the after-images.</para>
+    /// <para>When it returns, reads of <see cref="Home"/> show the after-images.</para>
     /// <para>A journal that does not make a transaction atomic (<c>ordered</c>) persists a prefix of its stages: a stage only after all
     /// earlier ones.</para>
     /// </remarks>
@@ -41,7 +59,8 @@ public interface IJournalSession : ICapabilitySource, IDisposable
     /// <summary>Starts bringing committed after-images home. Costs no flush of its own: their durability rides on the next flush.</summary>
     void Checkpoint();
 
-    /// <summary>Brings everything home, gives a region inside the image back and clears the in-use mark. Durable on return.</summary>
+    /// <summary>Commits what is held back, brings everything home and clears the in-use mark, which gives a region inside the image back. Durable
+    /// on return. The caller has committed its last transaction.</summary>
     void Close();
 }
 
@@ -64,16 +83,4 @@ public sealed record RecoveryReport(bool WasClean, int TransactionsReplayed, lon
 {
     /// <summary>Nothing to recover.</summary>
     public static RecoveryReport Clean { get; } = new(true, 0, 0, "nothing to recover");
-}
-
-/// <summary>Capability of a journal session: small guest writes may ride in the journal record (dual-mode journaling, FAST '16).</summary>
-/// <remarks>The format puts such bytes into the transaction with <see cref="ContentClass.GuestData"/> instead of writing them home, and
-/// serves reads of them itself until the commit returns.</remarks>
-public interface IDataJournal
-{
-    /// <summary>Writes of up to this many bytes are worth journaling; 0 for none.</summary>
-    int MaxInlineBytes { get; }
-
-    /// <summary>The most guest bytes that may wait for one commit.</summary>
-    long MaxPendingBytes { get; }
 }

@@ -28,8 +28,8 @@ internal sealed class AssembledPipeline(
         {
             storage = readOnly ? new ReadOnlyOrdered(medium) : StrategyCall.Guard(
                 ordering.GetType(), $"ordering '{definition.Ordering.Id}'", path, () => ordering.Attach(medium, orderingContext));
-            var backing = new BackingOpener(catalog, media, new StrategyContext(null, meter, logger, media.Open), OpenJournal, logger);
-            var request = new OpenRequest { Storage = storage, OpenJournal = OpenJournal, OpenBacking = BackingChain.Below(path, backing).Open, ReadOnly = readOnly };
+            var backing = new BackingOpener(catalog, media, new StrategyContext(null, meter, logger, media.Open), definition.Journal.Id, OpenJournal, logger);
+            var request = new OpenRequest { Storage = storage, JournalId = definition.Journal.Id, OpenJournal = OpenJournal, OpenBacking = BackingChain.Below(path, backing).Open, ReadOnly = readOnly };
             return StrategyCall.Guard(format.GetType(), $"format '{definition.Format.Id}'", path, () => format.Open(request, formatContext));
         }
         catch

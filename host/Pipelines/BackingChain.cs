@@ -43,7 +43,7 @@ internal sealed class BackingChain
             IBlockFormat format = _opener.Catalog.Get<IBlockFormat>(formatId, _image);
             var below = new BackingChain(_opener, path, [.. _above, identity]);
             IDiskImage image = StrategyCall.Guard(format.GetType(), $"format '{formatId}'", path, () => format.Open(
-                new OpenRequest { Storage = new ReadOnlyOrdered(medium), OpenJournal = _opener.OpenJournal, OpenBacking = below.Open, ReadOnly = true },
+                new OpenRequest { Storage = new ReadOnlyOrdered(medium), JournalId = _opener.JournalId, OpenJournal = _opener.OpenJournal, OpenBacking = below.Open, ReadOnly = true },
                 _opener.FormatContext));
             try
             {
@@ -128,7 +128,9 @@ internal sealed class BackingChain
 /// <param name="Catalog">The formats.</param>
 /// <param name="Media">Opens locations.</param>
 /// <param name="FormatContext">Given to formats; default options, for the pipeline's are the top image's.</param>
-/// <param name="OpenJournal">The pipeline's journal.</param>
+/// <param name="JournalId">The id of the pipeline's journal.</param>
+/// <param name="OpenJournal">Opens it.</param>
 /// <param name="Logger">For warnings.</param>
 internal sealed record BackingOpener(
-    PluginCatalog Catalog, MediumChain Media, StrategyContext FormatContext, Func<IJournalSite, IOrderedMedium, IJournalSession> OpenJournal, ILogger Logger);
+    PluginCatalog Catalog, MediumChain Media, StrategyContext FormatContext, string JournalId,
+    Func<IJournalSite, IOrderedMedium, IJournalSession> OpenJournal, ILogger Logger);

@@ -10,11 +10,17 @@ namespace StoragePlugins.Ordered;
 /// </remarks>
 internal sealed class OrderedSession(IOrderedMedium home) : IJournalSession
 {
+    public IOrderedMedium Home => home;
+
     public long MaxTransactionBytes => long.MaxValue;
 
     public bool IsAtomic => false;
 
     public RecoveryReport Recover() => RecoveryReport.Clean;
+
+    public void Start()
+    {
+    }
 
     public void Commit(MetadataTransaction transaction, CommitGoal goal)
     {

@@ -107,6 +107,7 @@ public sealed class RawFormatTests
     {
         Storage = medium,
         ReadOnly = readOnly,
+        JournalId = "ordered",
         OpenJournal = (_, _) => throw new InvalidOperationException("raw has no metadata"),
         OpenBacking = _ => throw new InvalidOperationException("raw has no backing file"),
     }, s_context).OpenDisk("");

@@ -102,9 +102,14 @@ public sealed class Journal : IMetadataJournal
 
     private sealed class Session(IOrderedMedium home) : IJournalSession
     {
+        public IOrderedMedium Home => home;
         public long MaxTransactionBytes => long.MaxValue;
         public bool IsAtomic => false;
         public RecoveryReport Recover() => RecoveryReport.Clean;
+
+        public void Start()
+        {
+        }
 
         public void Commit(MetadataTransaction transaction, CommitGoal goal)
         {

@@ -45,6 +45,7 @@ public sealed class ToyFormat : IBlockFormat
         IVirtualDisk? below = backing[0].Length == 0 ? null : request.OpenBacking(new BackingRequest(backing[0], backing[1].Length == 0 ? null : backing[1]));
         IJournalSession journal = request.OpenJournal(new Site(request), request.Storage);
         journal.Recover();
+        if (!request.ReadOnly) journal.Start();
         return new Image(request, BinaryPrimitives.ReadInt64BigEndian(header.AsSpan(8)), below, journal);
     }
 

@@ -119,11 +119,13 @@ public sealed class CrashStateTests : ScratchFolder
         {
             Storage = medium,
             ReadOnly = readOnly,
+            JournalId = "ordered",
             OpenJournal = (site, home) => new OrderedJournal().Open(site, home, context),
             OpenBacking = request => new RawFormat().Open(new OpenRequest
             {
                 Storage = new CountingOrderedMedium(new TestFileMedium(request.File, readOnly: true)),
                 ReadOnly = true,
+                JournalId = "ordered",
                 OpenJournal = (_, _) => throw new InvalidOperationException(),
                 OpenBacking = _ => throw new InvalidOperationException(),
             }, context).OpenDisk(""),
