@@ -9,6 +9,8 @@ namespace StoragePlugins.Qcow2;
 internal sealed class Qcow2Image : IDiskImage
 {
     private readonly IOrderedMedium _storage;
+    private readonly IOrderedMedium _home;
+    private readonly ClusterAllocator _allocator;
     private readonly IJournalSession _journal;
     private readonly IVirtualDisk? _backing;
     private readonly bool _readOnly;
@@ -16,8 +18,8 @@ internal sealed class Qcow2Image : IDiskImage
     private readonly Lock _closing = new();
     private bool _closed;
 
-    public Qcow2Image(Qcow2Header header, IOrderedMedium storage, IJournalSession journal, ulong[] l1, ulong[] refcountTable, MetadataMap metadata,
-        IVirtualDisk? backing, IReadOnlyList<Snapshot> snapshots, Qcow2Options options, bool readOnly)
+    public Qcow2Image(Qcow2Header header, IOrderedMedium storage, IJournalSession journal, Qcow2JournalSite site, ulong[] l1, ulong[] refcountTable,
+        MetadataMap metadata, IVirtualDisk? backing, IReadOnlyList<Snapshot> snapshots, Qcow2Options options, bool readOnly)
     {
         // Names need not be unique, nor present; ids are unique.
         foreach (Snapshot snapshot in snapshots)
@@ -27,10 +29,12 @@ internal sealed class Qcow2Image : IDiskImage
         }
 
         (Header, _storage, _journal, _backing, _readOnly) = (header, storage, journal, backing, readOnly);
+        storage = _home = journal.Home;
         object metadataLock = new();
         var cache = new L2Cache(storage, header, options.MapCache, metadataLock);
         var refcounts = new RefcountBlocks(storage, header, refcountTable, options.RefcountCache);
-        var allocator = new ClusterAllocator(header, storage, refcounts, metadata, Epochs);
+        ClusterAllocator allocator = _allocator = new ClusterAllocator(header, storage, refcounts, metadata, Epochs);
+        site.Attach(allocator);
         Maps = new MapTables(header, storage, allocator, cache, l1);
         Committer = new Committer(metadataLock, journal, storage, allocator, cache, [allocator, Maps], header.ClusterBits, options.Unmap);
         var compressed = new CompressedClusterReader(header, storage);
@@ -75,6 +79,7 @@ internal sealed class Qcow2Image : IDiskImage
         new("backingFile", Header.BackingFile ?? ""),
         new("backingFormat", Header.BackingFormat ?? ""),
         new("snapshots", Header.SnapshotCount),
+        new("journalInUse", (Header.IncompatibleFeatures & Qcow2Features.JournalInUse) != 0),
         new("dirty", (Header.IncompatibleFeatures & Qcow2Features.Dirty) != 0),
         new("corrupt", (Header.IncompatibleFeatures & Qcow2Features.Corrupt) != 0),
     ]);
@@ -92,7 +97,7 @@ internal sealed class Qcow2Image : IDiskImage
     {
         if (name.Length == 0) return new Qcow2Disk(this);
         return _snapshots.TryGetValue(name, out Snapshot? snapshot)
-            ? new SnapshotDisk(this, _storage, snapshot, name)
+            ? new SnapshotDisk(this, _home, snapshot, name)
             : throw new DiagnosticException("SP3021", $"the image has no disk '{name}'", Name,
                 found: _snapshots.Count == 0 ? "no snapshots" : $"snapshots {string.Join(", ", _snapshots.Keys.Take(8))}", fix: "see: sphost image info");
     }
@@ -107,10 +112,22 @@ internal sealed class Qcow2Image : IDiskImage
                 using RequestEpochs.Quiesced quiet = Epochs.Quiesce();
                 Committer.CommitAll();
                 _journal.Close();
+                GiveSpaceBack();
             }
 
             _closed = true;
         }
+    }
+
+    /// <summary>What the session set aside goes back to the host: cut off at the end of the file, punched out elsewhere.</summary>
+    private void GiveSpaceBack()
+    {
+        long end = _allocator.UsedEnd() << Header.ClusterBits;
+        if (end < _storage.Length) _storage.SetLength(end);
+        (long first, long count) = _allocator.GivenBack;
+        long offset = first << Header.ClusterBits;
+        long length = Math.Min(count << Header.ClusterBits, _storage.Length - offset);
+        if (length > 0) _ = _storage.GetCapability<IDeallocatingMedium>()?.TryPunchHole(offset, length);
     }
 
     public T? GetCapability<T>() where T : class => this as T;
