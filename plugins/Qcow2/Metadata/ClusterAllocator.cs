@@ -87,6 +87,20 @@ internal sealed class ClusterAllocator : ICommitPart
         }
     }
 
+    /// <summary>Reserves contiguous clusters beyond everything that was ever used.</summary>
+    /// <param name="wanted">At least 1.</param>
+    /// <param name="count">How many one refcount block still counts, at least 1.</param>
+    public long ReserveFresh(int wanted, out int count)
+    {
+        while (!_refcounts.IsCovered(_freshFrom)) AddRefcountBlock(_freshFrom);
+        long first = _freshFrom;
+        count = 1;
+        while (count < wanted && IsFree(first + count)) count++;
+        for (long c = first; c < first + count; c++) Hold(c);
+        _freshFrom = first + count;
+        return first;
+    }
+
     /// <summary>Keeps clusters for the image's journal without counting them.</summary>
     public void SetAside(long first, long count)
     {
