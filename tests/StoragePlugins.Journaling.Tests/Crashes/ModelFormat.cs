@@ -27,6 +27,7 @@ internal sealed class ModelFormat
     private readonly List<int> _flushes = [0];
     private readonly List<(int Event, int Sequence)> _barriers = [];
     private readonly MetadataTransaction _transaction = new();
+    private readonly byte[] _shown = new byte[(SlotCount * SlotBytes) + (GuestSectors * Sector)];
     private readonly Random _random;
     private int _sequence;
     private uint _stamp;
@@ -90,11 +91,12 @@ internal sealed class ModelFormat
     /// <summary>The process died and the image was recovered: what is there now is what there is.</summary>
     public void Settle(IStorageMedium home, RecordingMedium medium)
     {
+        Load(home);
         byte[] root = ReadFully(home, Image.Tables, Cells * 8);
         _states.Add(_states.Last(s => s.Root[0] == BinaryPrimitives.ReadInt64LittleEndian(root)).Clone(medium.Events.Count, _sequence++));
         for (int i = 0; i < _history.Length; i++)
         {
-            ulong word = BinaryPrimitives.ReadUInt64LittleEndian(ReadFully(home, Slots + (i * Sector), Sector));
+            ulong word = BinaryPrimitives.ReadUInt64LittleEndian(_shown.AsSpan(i * Sector));
             _history[i].Add(new Write(medium.Events.Count, _sequence, (uint)(word >> 32)));
         }
 
@@ -105,6 +107,7 @@ internal sealed class ModelFormat
     /// <summary>Judges an image that has been recovered.</summary>
     public void Judge(IStorageMedium home, int cut, string where)
     {
+        Load(home);
         byte[] root = ReadFully(home, Image.Tables, Cells * 8);
         long number = BinaryPrimitives.ReadInt64LittleEndian(root);
         int durable = _flushes.Last(f => f <= cut);
@@ -121,17 +124,23 @@ internal sealed class ModelFormat
             int slot = i / SlotSectors;
             seen[i] = int.MaxValue;
             if (slot < SlotCount && shown.Kinds[slot] != SlotKind.Data) continue;
-            seen[i] = JudgeSector(home, i, cut, durable, slot < SlotCount ? shown.DataStamps[slot] : 0, where);
+            seen[i] = JudgeSector(i, cut, durable, slot < SlotCount ? shown.DataStamps[slot] : 0, where);
             newest = Math.Max(newest, _history[i][seen[i]].Sequence);
         }
 
         for (int slot = 0; slot < SlotCount; slot++)
         {
             if (shown.Kinds[slot] != SlotKind.Table) continue;
-            Assert.True(ReadFully(home, Slots + (slot * SlotBytes), SlotBytes).AsSpan().SequenceEqual(shown.TableBytes[slot]), $"{where}: table {slot} is not that of transaction {number}");
+            Assert.True(_shown.AsSpan(slot * SlotBytes, SlotBytes).SequenceEqual(shown.TableBytes[slot]), $"{where}: table {slot} is not that of transaction {number}");
         }
 
         JudgeOrder(shown, seen, newest, cut, where);
+    }
+
+    private void Load(IStorageMedium home)
+    {
+        _shown.AsSpan().Clear();
+        _ = home.Read(Slots, _shown);
     }
 
     private static byte[] ReadFully(IStorageMedium home, long offset, int length)
@@ -147,9 +156,9 @@ internal sealed class ModelFormat
             MemoryMarshal.Cast<byte, ulong>(sectors.Slice(s * Sector, Sector)).Fill(((ulong)stamp << 32) | (uint)(first + s));
     }
 
-    private int JudgeSector(IStorageMedium home, int index, int cut, int durable, uint published, string where)
+    private int JudgeSector(int index, int cut, int durable, uint published, string where)
     {
-        ReadOnlySpan<ulong> words = MemoryMarshal.Cast<byte, ulong>(ReadFully(home, Slots + (index * Sector), Sector));
+        ReadOnlySpan<ulong> words = MemoryMarshal.Cast<byte, ulong>(_shown.AsSpan(index * Sector, Sector));
         ulong word = words[0];
         Assert.True(words.IndexOfAnyExcept(word) < 0, $"{where}: sector {index} is torn");
         Assert.True(word == 0 || (uint)word == index, $"{where}: sector {index} shows sector {(uint)word}");
