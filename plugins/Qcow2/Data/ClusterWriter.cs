@@ -134,17 +134,20 @@ internal sealed class ClusterWriter(
         int recorded = 0;
         try
         {
+            // Zeros at the end of the file are as good as what was there before only where that read as zeros too.
+            bool zerosAreHarmless = isFresh && ReadsAsZeros(slice, offset >> _clusterBits, used);
             WriteData(offset, data[..length], host + inCluster, isFresh);
             lock (metadataLock)
             {
+                // Published first: should recording fail half-way, what was recorded is in the next commit.
+                committer.Publish(new PublishedExtent(host, (long)used << _clusterBits, zerosAreHarmless ? PriorContent.Zeros : PriorContent.Unknown));
                 for (; recorded < used; recorded++)
                 {
                     long target = host + ((long)recorded << _clusterBits);
-                    remapper.Replace(slice, (offset >> _clusterBits) + recorded, (ulong)target | Qcow2Layout.CopiedFlag, punch: false);
-                    if (isReserved) allocator.Confirm(target >> _clusterBits);
+                    long guest = (offset >> _clusterBits) + recorded;
+                    if (isReserved) remapper.MapReserved(slice, guest, target >> _clusterBits);
+                    else remapper.Replace(slice, guest, (ulong)target | Qcow2Layout.CopiedFlag, punch: false);
                 }
-
-                committer.Publish(new PublishedExtent(host, (long)used << _clusterBits, isFresh ? PriorContent.Zeros : PriorContent.Unknown));
             }
         }
         finally
@@ -156,6 +159,17 @@ internal sealed class ClusterWriter(
         }
 
         return length;
+    }
+
+    private bool ReadsAsZeros(L2Slice slice, long first, int count)
+    {
+        for (long c = first; c < first + count; c++)
+        {
+            long offset = c << _clusterBits;
+            if (!reader.ReadsAsZeros(reader.Decode(slice[(int)c & (slice.Count - 1)], offset).Kind, offset)) return false;
+        }
+
+        return true;
     }
 
     private void WriteData(long offset, ReadOnlySpan<byte> data, long host, bool isFresh)
@@ -174,8 +188,7 @@ internal sealed class ClusterWriter(
     {
         int head = (int)(offset & (_clusterSize - 1));
         reader.TryDescribe(maps.L1, offset, 1, mayWait: true, out ClusterReader.Run old);
-        bool surroundedByZeros = old.Kind is ClusterKind.Zero or ClusterKind.ZeroAllocated
-            || (old.Kind == ClusterKind.Unallocated && !reader.HasBackingAt(offset - head));
+        bool surroundedByZeros = reader.ReadsAsZeros(old.Kind, offset - head);
         if (isFresh && surroundedByZeros)
         {
             storage.Write(host, data, ContentClass.GuestData);
