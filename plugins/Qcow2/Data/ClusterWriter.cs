@@ -140,15 +140,16 @@ internal sealed class ClusterWriter(
             if (!rides) WriteData(offset, data[..length], host + inCluster, isFresh);
             lock (metadataLock)
             {
+                // Published first: should recording fail half-way, what was recorded is in the next commit.
+                // Zeros at the end of the file are as good as what was there before only where that read as zeros too.
+                if (!rides) committer.Publish(new PublishedExtent(host, (long)used << _clusterBits, isFresh && wasZero ? PriorContent.Zeros : PriorContent.Unknown));
                 for (; recorded < used; recorded++)
                 {
                     long target = host + ((long)recorded << _clusterBits);
-                    remapper.Replace(slice, (offset >> _clusterBits) + recorded, (ulong)target | Qcow2Layout.CopiedFlag, punch: false);
-                    if (isReserved) allocator.Confirm(target >> _clusterBits);
+                    long guest = (offset >> _clusterBits) + recorded;
+                    if (isReserved) remapper.MapReserved(slice, guest, target >> _clusterBits);
+                    else remapper.Replace(slice, guest, (ulong)target | Qcow2Layout.CopiedFlag, punch: false);
                 }
-
-                // Zeros for what the guest has seen as zeros: the data may follow in the same flush. Anything else would be neither old nor new.
-                if (!rides) committer.Publish(new PublishedExtent(host, (long)used << _clusterBits, isFresh && wasZero ? PriorContent.Zeros : PriorContent.Unknown));
             }
         }
         finally
@@ -167,8 +168,8 @@ internal sealed class ClusterWriter(
     {
         for (long c = first; c < first + count; c++)
         {
-            ClusterKind kind = reader.Decode(slice[(int)c & (slice.Count - 1)], c << _clusterBits).Kind;
-            if (kind is ClusterKind.Data or ClusterKind.Compressed || (kind == ClusterKind.Unallocated && reader.HasBackingAt(c << _clusterBits))) return false;
+            long offset = c << _clusterBits;
+            if (!reader.ReadsAsZeros(reader.Decode(slice[(int)c & (slice.Count - 1)], offset).Kind, offset)) return false;
         }
 
         return true;
@@ -211,8 +212,7 @@ internal sealed class ClusterWriter(
     {
         int head = (int)(offset & (_clusterSize - 1));
         reader.TryDescribe(maps.L1, offset, 1, mayWait: true, out ClusterReader.Run old);
-        bool surroundedByZeros = old.Kind is ClusterKind.Zero or ClusterKind.ZeroAllocated
-            || (old.Kind == ClusterKind.Unallocated && !reader.HasBackingAt(offset - head));
+        bool surroundedByZeros = reader.ReadsAsZeros(old.Kind, offset - head);
         if (isFresh && surroundedByZeros)
         {
             storage.Write(host, data, ContentClass.GuestData);
