@@ -70,7 +70,7 @@ internal static class CompareCommand
         if (facts.FileSystem is "tmpfs" or "ramfs")
             notes.Add($"SP4105: {scratch.Images} is in memory: flushes cost nothing there; name a folder on a disk with --directory");
         IReadOnlyList<Measurement> measurements = ComparisonProgress.Show(
-            (plan.Rounds + 1) * plan.Workloads.Count * contenders.Count, services.Output.IsTerminal, line => services.Logger.LogInformation("{Stage}", line),
+            ComparisonRun.Steps(plan, contenders.Count), services.Output.IsTerminal, line => services.Logger.LogInformation("{Stage}", line),
             progress => new ComparisonRun(plan, scratch.Images, scratch.Sockets, notes.Add, progress, cancel.Token).Run(contenders, contender => !contender.IsReference && named.Length > 0));
 
         var report = new ComparisonReport
@@ -134,11 +134,14 @@ internal static class CompareCommand
         return versions;
     }
 
+    // Before the measurement, which takes minutes.
     private static void RequireWritable(string path)
     {
         try
         {
+            bool isNew = !File.Exists(path);
             File.Open(path, FileMode.OpenOrCreate, FileAccess.Write).Dispose();
+            if (isNew) File.Delete(path);
         }
         catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
         {

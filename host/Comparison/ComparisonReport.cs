@@ -39,6 +39,9 @@ internal sealed record ComparisonRow
     /// <summary>The contender.</summary>
     public required string Pipeline { get; init; }
 
+    /// <summary>What it is.</summary>
+    public required string Description { get; init; }
+
     /// <summary>The workload.</summary>
     public required string Workload { get; init; }
 
@@ -91,6 +94,7 @@ internal sealed record ComparisonRow
         return new ComparisonRow
         {
             Pipeline = measurement.Contender.Name,
+            Description = measurement.Contender.Description,
             Workload = measurement.Workload.Name,
             IsReference = measurement.Contender.IsReference,
             Connections = measurement.Workload.Connections,

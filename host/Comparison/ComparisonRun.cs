@@ -26,8 +26,8 @@ internal sealed class ComparisonRun(ComparisonPlan plan, string folder, string s
 
     private const int WarmUpSeed = 0;
 
-    /// <summary>Runs for a number of contenders and this plan, for progress bars.</summary>
-    public int StepsFor(int contenders) => contenders * plan.Workloads.Count * (plan.Rounds + 1);
+    /// <summary>Runs that a plan comes to, for progress bars.</summary>
+    public static int Steps(ComparisonPlan plan, int contenders) => contenders * plan.Workloads.Count * (plan.Rounds + 1);
 
     /// <summary>Measures.</summary>
     /// <param name="contenders">In the order of the table.</param>
@@ -40,9 +40,8 @@ internal sealed class ComparisonRun(ComparisonPlan plan, string folder, string s
             foreach ((int index, Workload workload) in plan.Workloads.Index())
             {
                 Measurement[] rivals = [.. measurements.Where(measurement => measurement.Workload == workload)];
-                for (int i = 0; i < rivals.Length; i++)
+                foreach (Measurement measurement in InTurn(rivals, round, index))
                 {
-                    Measurement measurement = rivals[(i + round + index) % rivals.Length];
                     progress($"round {round}/{plan.Rounds}: {workload.Name}, {measurement.Contender.Name}");
                     RunResult result = RunOnce(measurement.Contender, workload, plan.Operations, seed: round, counting: false);
                     measurement.AddRound(result);
@@ -51,6 +50,14 @@ internal sealed class ComparisonRun(ComparisonPlan plan, string folder, string s
         }
 
         return measurements;
+    }
+
+    /// <summary>Each round begins with another one, and every second round goes backwards: nobody always follows the same neighbour.</summary>
+    private static IEnumerable<Measurement> InTurn(Measurement[] rivals, int round, int workload)
+    {
+        int first = (round + workload) % Math.Max(rivals.Length, 1);
+        int step = round % 2 == 0 ? rivals.Length - 1 : 1;
+        for (int i = 0; i < rivals.Length; i++) yield return rivals[(first + (i * step)) % rivals.Length];
     }
 
     private List<Measurement> FirstPass(IReadOnlyList<Contender> contenders, Func<Contender, bool> isRequired)

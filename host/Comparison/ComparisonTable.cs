@@ -37,7 +37,7 @@ internal static class ComparisonTable
         ComparisonSettings settings = report.Settings;
         output.WriteFacts([
             ("machine", $"{host.Machine}, {host.Processors} × {host.Processor}, {Invariant($"{host.MemoryBytes / (KiB * KiB * KiB):0.#}")} GiB"),
-            ("kernel", host.Kernel),
+            ("system", $"{host.System}, {host.Kernel}"),
             ("images in", $"{host.Directory}, {host.FileSystem} on {host.Device}, device cache {host.DeviceCache.ToString().ToLowerInvariant()}"),
             ("flush costs", Invariant($"{host.OverwriteFlushMicroseconds:0} µs for 4 KiB over and over, {host.AppendFlushMicroseconds:0} µs for 64 KiB at the end of a growing file")),
             ("versions", string.Join(", ", report.Versions.Select(version => $"{version.Key} {version.Value}"))),

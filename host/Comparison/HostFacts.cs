@@ -26,6 +26,9 @@ internal sealed record HostFacts
     /// <summary>Release and build of the kernel.</summary>
     public required string Kernel { get; init; }
 
+    /// <summary>The distribution.</summary>
+    public required string System { get; init; }
+
     /// <summary>Where the images are made.</summary>
     public required string Directory { get; init; }
 
@@ -55,7 +58,8 @@ internal sealed record HostFacts
             Processor = FirstLine("/proc/cpuinfo", "model name") ?? RuntimeInformation.OSArchitecture.ToString(),
             Processors = Environment.ProcessorCount,
             MemoryBytes = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes,
-            Kernel = RuntimeInformation.OSDescription,
+            Kernel = $"{ReadLine("/proc/sys/kernel/ostype")} {ReadLine("/proc/sys/kernel/osrelease")} {ReadLine("/proc/sys/kernel/version")}",
+            System = RuntimeInformation.OSDescription,
             Directory = folder,
             FileSystem = fileSystem,
             Device = device,
@@ -84,6 +88,8 @@ internal sealed record HostFacts
         File.Delete(path);
         return Quantiles.Median(microseconds);
     }
+
+    private static string ReadLine(string file) => File.Exists(file) ? File.ReadAllText(file).Trim() : "unknown";
 
     private static string? FirstLine(string file, string key)
         => File.Exists(file) ? File.ReadLines(file).FirstOrDefault(line => line.StartsWith(key, StringComparison.Ordinal))?.Split(':', 2)[^1].Trim() : null;

@@ -20,6 +20,9 @@ internal sealed class QemuDisk : IMeasuredDisk
     private readonly string _socket;
     private readonly LocalDisk? _beneath;
 
+    // Of all that QEMU did; closing our disk beneath it is not QEMU's.
+    private StorageCounts? _final;
+
     private QemuDisk(Process process, string socket, LocalDisk? beneath)
     {
         _process = process;
@@ -29,7 +32,7 @@ internal sealed class QemuDisk : IMeasuredDisk
     }
 
     /// <inheritdoc/>
-    public StorageCounts? Counts => _beneath?.Counts;
+    public StorageCounts? Counts => _final ?? _beneath?.Counts;
 
     /// <summary>Starts qemu-nbd on a file, with the options that were measured in the field: write-back, threads.</summary>
     public static QemuDisk OnFile(QemuTools tools, string image, string format, string socket) => Start(tools, socket, ["-f", format, image], null);
@@ -73,6 +76,7 @@ internal sealed class QemuDisk : IMeasuredDisk
     {
         if (!_process.WaitForExit(s_endLimit)) throw Failed($"it did not end within {s_endLimit.TotalSeconds:0} s after its last client left", null);
         if (_process.ExitCode != 0) throw Failed($"exit code {_process.ExitCode}: {_errors.Result.Trim().ReplaceLineEndings(" ")}", null);
+        _final = _beneath?.Counts;
         _beneath?.Close();
     }
 
