@@ -166,5 +166,9 @@ public sealed class SlowMediumTests
         public void Persist(long offset, long length)
         {
         }
+
+        public void ThrowIfLost()
+        {
+        }
     }
 }
