@@ -28,6 +28,19 @@ public sealed class CompareTests : Scratch
     }
 
     [Fact]
+    public void What_a_pipeline_counts_of_itself_is_what_strace_sees()
+    {
+        const int FlushCostSamples = 2 * 100;
+        const int Runs = 2; // the one that warms up, as long as the other here, and the round
+        string trace = PathOf("trace"), figures = PathOf("figures.json");
+        Tool.Run("strace", "-f", "-ttt", "-e", $"trace={SyncTrace.Calls}", "-o", trace, SphostProcess.Executable, "compare", "-d", Folder, "--no-references",
+            "-p", "qcow2-ordered", "-w", "append64k", "--rounds", "1", "--operations", $"{Operations}", "--json", figures).Expect(0);
+        int calls = new SyncTrace(trace).Between(DateTime.MinValue, DateTime.MaxValue)["fdatasync"];
+        double counted = (double)Row(JsonNode.Parse(File.ReadAllText(figures))!, "qcow2-ordered", "append64k")["openToClosePerOperation"]!["hostFlushes"]!;
+        Assert.Equal(calls, FlushCostSamples + (Runs * Math.Round(counted * Operations)));
+    }
+
+    [Fact]
     public void Rows_have_medians_ratios_and_counts_and_the_header_says_where_they_come_from()
     {
         string file = PathOf("figures.json");
