@@ -23,7 +23,7 @@ internal sealed record ComparisonReport
 
     /// <summary>Rows of measurements, with ratios to <see cref="QemuContender.Baseline"/> under the same workload.</summary>
     public static IReadOnlyList<ComparisonRow> RowsOf(IReadOnlyList<Measurement> measurements) => [.. measurements.Select(measurement => ComparisonRow.Of(
-        measurement, measurements.FirstOrDefault(other => other.Workload == measurement.Workload && other.Contender.Name == QemuContender.Baseline)))];
+        measurement, measurements.FirstOrDefault(other => other.Workload == measurement.Workload && other.Contender is { IsReference: true, Name: QemuContender.Baseline })))];
 }
 
 /// <summary>What was asked for.</summary>

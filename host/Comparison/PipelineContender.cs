@@ -15,6 +15,7 @@ internal sealed class PipelineContender(PipelineComposer composer, PipelineDefin
     private const string SnapshotFormat = "qcow2";
 
     private readonly PipelineDefinition _timed = On(slowFlush, pipeline);
+    private bool _isMade;
 
     public override string Name => pipeline.Name;
 
@@ -26,6 +27,8 @@ internal sealed class PipelineContender(PipelineComposer composer, PipelineDefin
 
     public override bool CountsWhileTimed => true;
 
+    private bool StandsOnFile => pipeline.Media[^1].Id == BuiltInStrategies.FileMedium;
+
     /// <summary>A pipeline with a simulated device under everything.</summary>
     public static PipelineDefinition On(StrategyUse? slowFlush, PipelineDefinition pipeline)
         => slowFlush is null ? pipeline : pipeline with { Media = [slowFlush, .. pipeline.Media] };
@@ -34,13 +37,14 @@ internal sealed class PipelineContender(PipelineComposer composer, PipelineDefin
     {
         if (!workload.HasSnapshot) return null;
         if (pipeline.Format.Id != SnapshotFormat) return $"format {pipeline.Format.Id} has no internal snapshots";
-        if (pipeline.Media[^1].Id != BuiltInStrategies.FileMedium) return "qemu-img, which takes the snapshot, needs a file";
+        if (!StandsOnFile) return "qemu-img, which takes the snapshot, needs a file";
         return tools.Img is null ? "qemu-img, which takes the snapshot, is not installed" : null;
     }
 
     public override void Prepare(Workload workload, PreparedRun run)
     {
         composer.Create(pipeline, run.Image, new CreateRequest(run.DiskBytes));
+        _isMade = true;
         if (workload.IsWritten)
         {
             using LocalDisk disk = LocalDisk.Open(composer, pipeline, run.Image, Socket(run), logger);
@@ -55,7 +59,8 @@ internal sealed class PipelineContender(PipelineComposer composer, PipelineDefin
 
     public override void Forget(PreparedRun run)
     {
-        if (File.Exists(run.Image)) return;
+        if (!_isMade || File.Exists(run.Image)) return;
+        _isMade = false;
         using IStorageMedium medium = composer.OpenMedium(pipeline, run.Image, readOnly: false);
         medium.SetLength(0);
     }

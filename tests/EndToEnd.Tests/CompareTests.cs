@@ -137,6 +137,19 @@ public sealed class CompareTests : Scratch
         RequireNothingLeft("limit.json");
     }
 
+    [Fact]
+    public void An_image_that_cannot_be_made_is_the_error_and_not_that_it_is_missing_afterwards()
+    {
+        string config = PathOf("odd.json");
+        File.WriteAllText(config, """{"pipelines": {"odd": {"format": {"id": "qcow2", "clusterSize": 3000}, "journal": "ordered", "ordering": "fdatasync"}}}""");
+        ToolResult named = Tool.Sphost("compare", "-d", Folder, "--config", config, "-p", "odd", "--no-references", "-w", "append64k").ExpectErrorAfterNotes("SP3010");
+        Assert.Contains("3000", named.Errors, StringComparison.Ordinal);
+        ToolResult all = Tool.Sphost("compare", "-d", Folder, "--config", config, "--no-references", "-w", "append64k", "--rounds", "1", "--operations", "10").Expect(0);
+        Assert.Matches("(?m)^left out: odd: SP3010: ", all.Output);
+        Assert.Matches("(?m)^qcow2-ordered ", all.Output);
+        RequireNothingLeft("odd.json");
+    }
+
     [Theory]
     [InlineData("-INT")]
     [InlineData("-TERM")]
