@@ -6,8 +6,8 @@ namespace StoragePlugins.PmJournal.Region;
 /// <summary>A journal region that is open: its medium, which is locked against other processes, its mapping and its header.</summary>
 internal sealed class PmRegion : IDisposable
 {
-    /// <summary>The smallest region: some hundred transactions, so that a checkpoint can work beside the commits.</summary>
-    public const long LeastBytes = 1L << 20;
+    /// <summary>The smallest region: a transaction may then have 256 KiB, the largest tables that a qcow2 image rewrites at once.</summary>
+    public const long LeastBytes = 4L << 20;
 
     /// <summary>The largest: a recovery reads all of it.</summary>
     public const long MostBytes = 1L << 30;

@@ -107,10 +107,20 @@ internal sealed class PmRing
     public void MoveTail(ulong transaction, long position)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(transaction, _tailTransaction);
-        if (transaction == _tailTransaction) return;
+        ArgumentOutOfRangeException.ThrowIfLessThan(position, _tail);
+        if ((transaction, position) == (_tailTransaction, _tail)) return;
         StoreTail(_tailSlot ^ 1, transaction, position);
         _tailSlot ^= 1;
         (_tailTransaction, _tail) = (transaction, position);
+    }
+
+    /// <summary>Gives up all records; the next one, of so much content, finds room unless it is larger than the ring.</summary>
+    public void MakeEmpty(long contentBytes)
+    {
+        long bytes = RecordBytes(contentBytes);
+        // Where what is left of the lap and what is free before it are both too short, a lap begins.
+        if (Place(bytes) + bytes - _head > _length) _head = Place(bytes);
+        MoveTail(_nextTransaction, _head);
     }
 
     /// <summary>Reads all records from the tail on and makes ready to append behind them.</summary>
@@ -282,7 +292,7 @@ internal sealed class PmRing
             ulong transaction = BinaryPrimitives.ReadUInt64LittleEndian(line[8..]);
             long position = BinaryPrimitives.ReadInt64LittleEndian(line[16..]);
             if (position < 0 || BinaryPrimitives.ReadUInt32LittleEndian(line) != _seal.Checksum(transaction, (ulong)position, line[4..TailBytes])) continue;
-            if (any && transaction < _tailTransaction) continue;
+            if (any && (transaction < _tailTransaction || (transaction == _tailTransaction && position < _tail))) continue;
             (_tailTransaction, _tail, _tailSlot, any) = (transaction, position, slot, true);
         }
 
