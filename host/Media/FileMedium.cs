@@ -142,7 +142,13 @@ internal sealed unsafe class FileMedium : IStorageMedium, IFileMedium, IFlushabl
         }
 
         for (long done = 0; done < length; done += ZeroBlockBytes)
-            Write(offset + done, s_zeros.AsSpan(0, (int)Math.Min(ZeroBlockBytes, length - done)), ContentClass.Preallocation);
+        {
+            int piece = (int)Math.Min(ZeroBlockBytes, length - done);
+            Write(offset + done, s_zeros.AsSpan(0, piece), ContentClass.Preallocation);
+            // On its way now, piece by piece, or the next flush of somebody who waits would have to write all of it. Started only: waiting here
+            // would take the file's write error away from that flush, which must report it (fs/sync.c: file_check_and_advance_wb_err).
+            _ = Libc.SyncFileRange(_file, offset + done, piece, Libc.StartWritingRange);
+        }
     }
 
     public (long Length, bool IsHole) DescribeRun(long offset)
