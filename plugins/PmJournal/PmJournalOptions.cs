@@ -29,5 +29,8 @@ public sealed class PmJournalOptions
     [Range(0, 64 << 10)]
     public int MaxInline { get; set; } = 4096;
 
+    /// <summary>The smallest region that is taken; not an option: crash tests explore rings of a few records.</summary>
+    internal long LeastRegionBytes { get; init; } = Region.PmRegion.LeastBytes;
+
     internal PersistenceDomain? Domain => PersistenceDomain == "auto" ? null : Enum.Parse<PersistenceDomain>(PersistenceDomain, ignoreCase: true);
 }

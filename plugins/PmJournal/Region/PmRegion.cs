@@ -126,7 +126,7 @@ internal sealed class PmRegion : IDisposable
                     "restore the file; if its image was closed cleanly or is lost anyway, delete it");
             }
 
-            if (memory.Length < LeastBytes) throw TooSmall(location, memory.Length);
+            if (memory.Length < context.Options<PmJournalOptions>().LeastRegionBytes) throw TooSmall(location, memory.Length);
             return new PmRegion(medium, memory, location, header, isMade || header?.Use.HasFlag(RegionUse.MadeBySession) == true);
         }
         catch
