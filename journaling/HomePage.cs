@@ -25,8 +25,9 @@ internal sealed class HomePage
     /// <summary>Granules that no record has yet.</summary>
     public ulong Dirty { get; set; }
 
-    /// <summary>A record that a replay may read has bytes of this page.</summary>
-    public bool IsInLog { get; set; }
+    /// <summary>The newest transaction whose record has, or is going to have, bytes of this page. Until that record is forgotten the page must stay, so
+    /// that a write over it is noticed.</summary>
+    public ulong LastTransaction { get; set; }
 
     /// <summary>Rises with every change of content, so that a checkpoint can tell whether what it wrote is still all.</summary>
     public ulong Version { get; set; }
@@ -53,7 +54,8 @@ internal sealed class HomePage
     {
         Offset = Nowhere;
         Valid = Dirty = 0;
-        IsInLog = IsBeingWritten = IsBeingSuperseded = false;
+        LastTransaction = 0;
+        IsBeingWritten = IsBeingSuperseded = false;
     }
 
     /// <summary>Writes bytes whose granules are, or with these bytes become, whole.</summary>

@@ -10,7 +10,7 @@ public sealed record JournalSettings
     /// Guest bytes that may ride in one record; what is written beyond them before the next commit goes home. A guest that syncs small writes, alone or
     /// sixteen at a time, stays below; one that writes without syncing must not have everything written twice.
     /// </summary>
-    public int MaxPendingBytes { get; init; } = 256 << 10;
+    public int MaxPendingBytes { get; init; } = 1 << 20;
 
     /// <summary>Memory for pages that are not home yet; one transaction's metadata may exceed it.</summary>
     public long OverlayBytes { get; init; } = 16 << 20;

@@ -7,12 +7,13 @@ namespace StoragePlugins.Journaling;
 /// The home medium as the format sees it: reads show what the journal holds and has not brought home; writes respect what a replay would do.
 /// </summary>
 /// <remarks>
-/// <para>A small guest write is kept in a page and rides in the next record. Any other write goes home; where it meets granules that pages hold, it
-/// either supersedes a page wholly, which is then dropped and revoked in the next record, or is also put into the page, and so into the next record: in
-/// neither case can a replay, or a checkpoint, undo it.</para>
+/// <para>A small guest write is kept in a page and rides in the next record. Any other write goes home; where it meets granules that pages hold, its bytes
+/// are also put into the page, and so into the next record: no replay and no checkpoint can undo it. A write that covers pages wholly, and is too large to
+/// ride, supersedes them: they are dropped, and revoked in the next record. Such a record must not persist before the write does, or the revoke would
+/// take acknowledged bytes away and put nothing in their place: <see cref="NeedsOrder"/>.</para>
 /// <para>Threading: as any medium. Waits are for single writes of others to the same page.</para>
 /// </remarks>
-internal sealed class JournaledHome : IOrderedMedium, INonBlockingMedium, IDeallocatingMedium, ISparseMedium
+internal sealed class JournaledHome : IOrderedMedium, INonBlockingMedium, IDeallocatingMedium, ISparseMedium, IInlineMedium
 {
     /// <summary>Guests write in sectors; anything finer is written straight home.</summary>
     private const int SectorBytes = 512;
@@ -82,12 +83,7 @@ internal sealed class JournaledHome : IOrderedMedium, INonBlockingMedium, IDeall
     {
         if (data.IsEmpty) return;
         // A small write that does not fit the bounds goes home like any other.
-        if (Absorbs && content == ContentClass.GuestData && data.Length <= _settings.MaxInlineBytes && ((offset | (long)data.Length) & (SectorBytes - 1)) == 0
-            && Interlocked.Read(ref _pendingBytes) + data.Length <= _settings.MaxPendingBytes && Pages.Count < _maxPages)
-        {
-            Absorb(offset, data);
-            return;
-        }
+        if (content == ContentClass.GuestData && data.Length <= _settings.MaxInlineBytes && TryWriteInline(offset, data)) return;
 
         // Writes that meet pages add to what the next record must carry; it must not outgrow one.
         if (Absorbs && content == ContentClass.GuestData && Interlocked.Read(ref _pendingBytes) > 2L * _settings.MaxPendingBytes) _commit(CommitGoal.Ordered);
@@ -99,6 +95,14 @@ internal sealed class JournaledHome : IOrderedMedium, INonBlockingMedium, IDeall
         }
 
         WriteOverPages(offset, data, content);
+    }
+
+    public bool TryWriteInline(long offset, ReadOnlySpan<byte> data)
+    {
+        bool fits = Absorbs && ((offset | (long)data.Length) & (SectorBytes - 1)) == 0
+            && Interlocked.Read(ref _pendingBytes) + data.Length <= _settings.MaxPendingBytes && Pages.Count < _maxPages;
+        if (fits) Absorb(offset, data);
+        return fits;
     }
 
     public void SetLength(long length)
@@ -143,17 +147,22 @@ internal sealed class JournaledHome : IOrderedMedium, INonBlockingMedium, IDeall
     /// <summary>A flush begins: it covers every write that has returned.</summary>
     public void FlushBegins() => Volatile.Write(ref _wroteHome, 0);
 
+    /// <summary>Whether the revokes last gathered name pages that a write home superseded: that write persists first.</summary>
+    public bool NeedsOrder { get; private set; }
+
     /// <summary>Something went home: the checkpoint's writes, a flush that failed.</summary>
     public void NoteWrite() => Volatile.Write(ref _wroteHome, 1);
 
     /// <summary>Puts into a record what must ride in it: revokes, then the bytes of kept writes. Commits one at a time.</summary>
     /// <param name="record">Receives them.</param>
+    /// <param name="number">The record's transaction, or an earlier one that is not written yet.</param>
     /// <param name="transaction">Its revokes and after-images go between ours, since revokes come first; may be null.</param>
-    public void Gather(RecordBuilder record, MetadataTransaction? transaction)
+    public void Gather(RecordBuilder record, ulong number, MetadataTransaction? transaction)
     {
         lock (_gathering)
         {
             (_dirty, _dirtyTaken) = (_dirtyTaken, _dirty);
+            NeedsOrder = _revokes.Count > 0;
             foreach (HomeRange range in _revokes) record.AddRevoke(range);
             _revokes.Clear();
         }
@@ -171,7 +180,7 @@ internal sealed class JournaledHome : IOrderedMedium, INonBlockingMedium, IDeall
                     start += length;
                 }
 
-                if (page.Dirty != 0) page.IsInLog = true;
+                if (page.Dirty != 0) page.LastTransaction = number;
                 page.Dirty = 0;
             }
         }
@@ -179,8 +188,8 @@ internal sealed class JournaledHome : IOrderedMedium, INonBlockingMedium, IDeall
         _dirtyTaken.Clear();
     }
 
-    /// <summary>Shows an after-image that a record holds.</summary>
-    public void Show(long offset, ReadOnlySpan<byte> bytes)
+    /// <summary>Shows an after-image that a transaction's record holds.</summary>
+    public void Show(ulong transaction, long offset, ReadOnlySpan<byte> bytes)
     {
         Extend(offset + bytes.Length);
         while (bytes.Length > 0)
@@ -192,7 +201,7 @@ internal sealed class JournaledHome : IOrderedMedium, INonBlockingMedium, IDeall
                 LoadEdges(page, start, length);
                 page.Put(start, bytes[..length]);
                 page.Valid |= HomePage.GranulesOf(start, length);
-                page.IsInLog = true;
+                page.LastTransaction = transaction;
             }
             finally
             {
@@ -309,7 +318,7 @@ internal sealed class JournaledHome : IOrderedMedium, INonBlockingMedium, IDeall
                 int start = (int)Math.Max(0, offset - pageOffset);
                 int end = (int)Math.Min(HomePage.Bytes, offset + data.Length - pageOffset);
                 ReadOnlySpan<byte> part = data.Slice((int)(pageOffset + start - offset), end - start);
-                if (start == 0 && end == HomePage.Bytes)
+                if (start == 0 && end == HomePage.Bytes && Interlocked.Read(ref _pendingBytes) + HomePage.Bytes > _settings.MaxPendingBytes)
                 {
                     page.IsBeingSuperseded = true;
                     (superseded ??= []).Add(page);

@@ -145,7 +145,7 @@ internal sealed class Recovery(IJournalSite site, ILogStorage log, uint seed)
 
             if (!skip)
             {
-                if (medium is null) home.Show(offset, bytes[..part]);
+                if (medium is null) home.Show(transaction, offset, bytes[..part]);
                 else medium.Write(offset, bytes[..part], ContentClass.Checkpoint);
                 _bytes += part;
             }

@@ -160,7 +160,7 @@ public sealed class RedoJournalSession : IJournalSession
     private void CommitLocked(MetadataTransaction? transaction, CommitGoal goal, ILogStorage storage)
     {
         _record.Clear();
-        _home.Gather(_record, transaction);
+        _home.Gather(_record, _ring.NextTransaction, transaction);
         if (_record.IsEmpty && !(_tailDue && goal == CommitGoal.Durable))
         {
             SyncHome(goal);
@@ -172,7 +172,7 @@ public sealed class RedoJournalSession : IJournalSession
             // The record would overtake data that is still on its way.
             if (_home.WroteHome) FlushHome();
         }
-        else if (HasUnknownPrior(transaction))
+        else if (_home.NeedsOrder || HasUnknownPrior(transaction))
         {
             _inner.Barrier();
         }
@@ -244,7 +244,7 @@ public sealed class RedoJournalSession : IJournalSession
             for (int i = 0; i < images.Count; i++)
             {
                 AfterImage image = images[i];
-                _home.Show(image.Offset, transaction.Bytes(image));
+                _home.Show(_ring.NextTransaction - 1, image.Offset, transaction.Bytes(image));
             }
         }
     }
@@ -272,7 +272,7 @@ public sealed class RedoJournalSession : IJournalSession
         {
             lock (page)
             {
-                bool isHome = page.Offset == offset && page.Version == page.WrittenVersion && page.Dirty == 0 && !page.IsBeingSuperseded;
+                bool isHome = page.Offset == offset && page.Version == page.WrittenVersion && page.Dirty == 0 && page.LastTransaction <= upTo && !page.IsBeingSuperseded;
                 if (isHome) _home.Pages.Remove(page);
             }
         }

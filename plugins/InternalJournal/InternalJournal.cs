@@ -18,7 +18,7 @@ public sealed class InternalJournal : IMetadataJournal
         var settings = new JournalSettings
         {
             MaxInlineBytes = options.MaxInline,
-            MaxPendingBytes = (int)Math.Min(256 << 10, options.RegionSize / 32),
+            MaxPendingBytes = (int)Math.Min(1 << 20, options.RegionSize / 16),
             OverlayBytes = options.Overlay,
         };
         return new RedoJournalSession(site, home, new RegionLog(site, home, options.RegionSize), settings, context.Logger);

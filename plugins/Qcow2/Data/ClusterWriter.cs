@@ -13,6 +13,7 @@ internal sealed class ClusterWriter(
     Qcow2Header header, object metadataLock, IOrderedMedium storage, MapTables maps, MetadataMap metadata, ClusterAllocator allocator,
     ClusterReader reader, ClusterRemapper remapper, AllocationGate gate, Committer committer, AppendAhead? ahead)
 {
+    private readonly IInlineMedium? _inline = storage.GetCapability<IInlineMedium>();
     private readonly int _clusterBits = header.ClusterBits;
     private readonly int _clusterSize = header.ClusterSize;
 
@@ -134,7 +135,9 @@ internal sealed class ClusterWriter(
         int recorded = 0;
         try
         {
-            WriteData(offset, data[..length], host + inCluster, isFresh);
+            bool wasZero = ReadsAsZeros(slice, offset >> _clusterBits, used);
+            bool rides = !wasZero && TryRide(offset, data[..length], host + inCluster);
+            if (!rides) WriteData(offset, data[..length], host + inCluster, isFresh);
             lock (metadataLock)
             {
                 for (; recorded < used; recorded++)
@@ -144,7 +147,8 @@ internal sealed class ClusterWriter(
                     if (isReserved) allocator.Confirm(target >> _clusterBits);
                 }
 
-                committer.Publish(new PublishedExtent(host, (long)used << _clusterBits, isFresh ? PriorContent.Zeros : PriorContent.Unknown));
+                // Zeros for what the guest has seen as zeros: the data may follow in the same flush. Anything else would be neither old nor new.
+                if (!rides) committer.Publish(new PublishedExtent(host, (long)used << _clusterBits, isFresh && wasZero ? PriorContent.Zeros : PriorContent.Unknown));
             }
         }
         finally
@@ -156,6 +160,39 @@ internal sealed class ClusterWriter(
         }
 
         return length;
+    }
+
+    /// <summary>Whether the guest has seen all of these clusters as zeros so far.</summary>
+    private bool ReadsAsZeros(L2Slice slice, long first, int count)
+    {
+        for (long c = first; c < first + count; c++)
+        {
+            ClusterKind kind = reader.Decode(slice[(int)c & (slice.Count - 1)], c << _clusterBits).Kind;
+            if (kind is ClusterKind.Data or ClusterKind.Compressed || (kind == ClusterKind.Unallocated && reader.HasBackingAt(c << _clusterBits))) return false;
+        }
+
+        return true;
+    }
+
+    /// <summary>Lets one copied cluster ride in the journal's record together with its mapping, which saves the barrier between them.</summary>
+    private bool TryRide(long offset, ReadOnlySpan<byte> data, long host)
+    {
+        if (_inline is null || data.Length > _clusterSize) return false;
+        int head = (int)(offset & (_clusterSize - 1));
+        if (head + data.Length > _clusterSize) return false;
+        if (data.Length == _clusterSize) return _inline.TryWriteInline(host, data);
+        byte[] buffer = ArrayPool<byte>.Shared.Rent(_clusterSize);
+        try
+        {
+            Span<byte> cluster = buffer.AsSpan(0, _clusterSize);
+            reader.Read(maps.L1, offset - head, cluster);
+            data.CopyTo(cluster[head..]);
+            return _inline.TryWriteInline(host - head, cluster);
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(buffer);
+        }
     }
 
     private void WriteData(long offset, ReadOnlySpan<byte> data, long host, bool isFresh)
