@@ -130,6 +130,21 @@ public sealed class PersistentMemoryTests : Scratch
         Assert.NotEqual(139, sphost.Terminate());
     }
 
+    [MountTheory]
+    [InlineData(8)]
+    public void Full_file_system_is_no_space_for_the_guest_and_not_a_lost_page(int mebibytes)
+    {
+        using SmallFileSystem small = SmallFileSystem.Tmpfs(PathOf("small"), mebibytes);
+        string image = Path.Combine(PathOf("small"), "disk.raw");
+        Qemu.Img("create", "-q", "-f", "raw", image, "64M");
+        using SphostProcess sphost = Serve(image, "raw-pm");
+        Qemu.Io("raw", sphost.Uri(), "write -P 1 0 4M");
+        ToolResult refused = Tool.Run("qemu-io", "-f", "raw", sphost.Uri(), "-c", "write -P 2 8M 16M");
+        Assert.Contains("No space left on device", refused.Text, StringComparison.Ordinal);
+        Qemu.Io("raw", sphost.Uri(), "write -P 3 1M 1M", "flush", "read -P 3 1M 1M");
+        sphost.Close();
+    }
+
     private SphostProcess Serve(string image, string pipeline) => SphostProcess.Serve(Folder, image, "--pipeline", pipeline, "--config", _configuration);
 
     private IReadOnlyDictionary<string, int> Syncs(string image, string pipeline, IEnumerable<long> offsets, int bytes)

@@ -1,4 +1,5 @@
 using StoragePlugins.PmJournal.Region;
+using StoragePlugins.PmJournal.Ring;
 using StoragePlugins.PmJournal.Tests.Ring;
 using Xunit.Abstractions;
 
@@ -39,6 +40,15 @@ public sealed class SessionCrashTests(ITestOutputHelper output)
     public void Mutant_that_writes_home_before_the_record_is_durable_is_found() =>
         Found(seed => new SessionWorkload(new WithoutFence(), new Random(seed), statesPerMoment: 3));
 
+    [Fact]
+    public void Mutant_that_keeps_old_records_after_a_flush_is_found() => Found(seed =>
+    {
+        var memory = new WithoutTail();
+        var workload = new SessionWorkload(memory, new Random(seed), statesPerMoment: 3);
+        memory.IgnoresTail = true;
+        return workload;
+    });
+
     private void Found(Func<int, SessionWorkload> mutant)
     {
         for (int seed = 0; seed < 40; seed++)
@@ -51,6 +61,18 @@ public sealed class SessionCrashTests(ITestOutputHelper output)
         }
 
         Assert.Fail("no crash state showed it");
+    }
+
+    /// <summary>The tail stays where it was: a replay undoes what was flushed since.</summary>
+    private sealed class WithoutTail() : CrashMemory(RegionBytes, PersistenceDomain.Adr)
+    {
+        public bool IgnoresTail { get; set; }
+
+        public override void StoreNonTemporal(long offset, ReadOnlySpan<byte> data)
+        {
+            bool isTail = offset is >= RegionHeader.AreaBytes and < RegionHeader.AreaBytes + (2 * PmRing.LineBytes);
+            if (!isTail || !IgnoresTail) base.StoreNonTemporal(offset, data);
+        }
     }
 
     private sealed class WithoutFence() : CrashMemory(RegionBytes, PersistenceDomain.Adr)
