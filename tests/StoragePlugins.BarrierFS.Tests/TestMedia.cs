@@ -103,3 +103,16 @@ internal static class Attach
         return [.. results.Select(result => result.ErrorMessage ?? "")];
     }
 }
+
+/// <summary>Leaves out the note on the mode.</summary>
+internal sealed class OnlyErrors(ILogger inner) : ILogger
+{
+    public IDisposable? BeginScope<TState>(TState state) where TState : notnull => null;
+
+    public bool IsEnabled(LogLevel logLevel) => logLevel >= LogLevel.Warning;
+
+    public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+    {
+        if (IsEnabled(logLevel)) inner.Log(logLevel, eventId, state, exception, formatter);
+    }
+}
