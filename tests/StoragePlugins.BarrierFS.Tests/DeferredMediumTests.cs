@@ -199,6 +199,57 @@ public sealed class DeferredMediumTests : IDisposable
         Assert.Equal("write sync write sync write sync write sync", Summary());
     }
 
+    [Theory]
+    [InlineData(4096, 1)]
+    [InlineData(4100, 2)]
+    public void Write_is_not_merged_into_one_that_the_medium_is_carrying_out(long offset, int position)
+    {
+        HoldWrites();
+        Write(4096, 1);
+        using var entered = new ManualResetEventSlim();
+        using var release = new ManualResetEventSlim();
+        _medium.After = operation =>
+        {
+            if (operation != "write" || entered.IsSet) return;
+            entered.Set();
+            release.Wait(s_deadline);
+        };
+        _medium.SyncGate.Set();
+        Assert.True(entered.Wait(s_deadline));
+        Write(offset, 2);
+        release.Set();
+        _ordered.Flush();
+        Assert.Equal(2, _medium.Content()[offset]);
+        Assert.Equal(position * 4, _medium.Length - 4096);
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Read_does_not_miss_a_write_that_leaves_the_queue_while_it_reads_the_medium(bool nonBlocking)
+    {
+        _ordered.Write(0, new byte[8192], ContentClass.GuestData);
+        HoldWrites();
+        Write(4096, 2);
+        using var entered = new ManualResetEventSlim();
+        using var release = new ManualResetEventSlim();
+        _medium.After = operation =>
+        {
+            if (operation != "read" || entered.IsSet) return;
+            entered.Set();
+            release.Wait(s_deadline);
+        };
+        byte[] read = new byte[4];
+        var reader = Task.Factory.StartNew(
+            () => nonBlocking ? _ordered.TryRead(4096, read) : _ordered.Read(4096, read) == 4, TaskCreationOptions.LongRunning);
+        Assert.True(entered.Wait(s_deadline));
+        _medium.SyncGate.Set();
+        Until(() => _ordered.HeldBytes == 0, "the write leaves the queue");
+        release.Set();
+        Assert.Equal(!nonBlocking, await reader.WaitAsync(s_deadline));
+        if (!nonBlocking) Assert.Equal(Fill(4, 2), read);
+    }
+
     [Fact]
     public void Large_write_is_held_in_pieces_and_read_back_whole()
     {

@@ -35,6 +35,9 @@ internal sealed class WatchedMedium : IStorageMedium, IFlushableMedium, IDealloc
     /// <summary>Called inside a call before anything is done: "write", "fdatasync", "punch", "zero", "length", "preallocate".</summary>
     public Action<string>? Before { get; set; }
 
+    /// <summary>Called inside a call when its bytes are moved, before it returns: "read", "write".</summary>
+    public Action<string>? After { get; set; }
+
     /// <summary>Syncs that were begun.</summary>
     public int Syncs => Volatile.Read(ref _syncs);
 
@@ -56,12 +59,15 @@ internal sealed class WatchedMedium : IStorageMedium, IFlushableMedium, IDealloc
 
     public int Read(long offset, Span<byte> buffer)
     {
+        int there;
         lock (_gate)
         {
-            int there = (int)Math.Clamp(_length - offset, 0, buffer.Length);
+            there = (int)Math.Clamp(_length - offset, 0, buffer.Length);
             _bytes.AsSpan((int)Math.Min(offset, _bytes.Length), there).CopyTo(buffer);
-            return there;
         }
+
+        After?.Invoke("read");
+        return there;
     }
 
     public bool TryRead(long offset, Span<byte> buffer) => Read(offset, buffer) == buffer.Length;
@@ -76,6 +82,7 @@ internal sealed class WatchedMedium : IStorageMedium, IFlushableMedium, IDealloc
             data.CopyTo(_bytes.AsSpan((int)offset));
         }
 
+        After?.Invoke("write");
         Note(WatchedEvent.WriteEnd, call, offset, []);
     }
 
