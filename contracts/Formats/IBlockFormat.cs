@@ -102,8 +102,8 @@ public sealed record CheckReport(
 /// <summary>Ability of a format whose images a journal can mark as in use.</summary>
 public interface IJournaledFormat
 {
-    /// <summary>The id of the journal that must replay before anything else reads the image; <see langword="null"/> for a plain image.</summary>
-    string? JournalInUse(IStorageMedium medium);
+    /// <summary>Says whether a journal must replay first, and whether the image can be marked at all. Reads only.</summary>
+    JournalFacts InspectJournal(IStorageMedium medium);
 
     /// <summary>
     /// Makes an image plain whose journal is lost or cannot be replayed: what only the journal held is gone, and the image needs a check.
@@ -111,3 +111,9 @@ public interface IJournaledFormat
     /// <remarks>Not durable on return: the caller flushes.</remarks>
     void DiscardJournal(IStorageMedium medium);
 }
+
+/// <summary>How an image stands to journals.</summary>
+/// <param name="InUse">The id of the journal that must replay before anything else reads the image, empty when the mark cannot be read;
+/// <see langword="null"/> for a plain image.</param>
+/// <param name="WhyNone">Why the image cannot be marked, in words; <see langword="null"/> when it can.</param>
+public sealed record JournalFacts(string? InUse, string? WhyNone);

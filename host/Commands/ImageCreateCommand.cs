@@ -53,7 +53,7 @@ internal static class ImageCreateCommand
 
         if (backing is null) throw new DiagnosticException("SP3012", "a size is missing", path, "SIZE behind the image's name, such as 10G");
         string file = Path.Combine(Path.GetDirectoryName(Path.GetFullPath(path))!, backing);
-        string id = backingFormat ?? session.Composer.DetectFormat(file);
+        string id = backingFormat ?? session.Composer.Inspect(file).Format;
         using OpenedImage below = session.Composer.Open(PipelineFor(session, null, id), file, readOnly: true);
         return below.Image.Description.VirtualSize;
     }

@@ -1,11 +1,12 @@
 using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
+using StoragePlugins.Host.Media.Mapping;
 
 namespace StoragePlugins.Host.Media;
 
 /// <summary>A file or block device, read and written through the page cache.</summary>
 internal sealed unsafe class FileMedium : IStorageMedium, IFileMedium, IFlushableMedium, IDeallocatingMedium, INonBlockingMedium,
-    IPreallocatingMedium, ISparseMedium, IWriteCacheMedium
+    IPreallocatingMedium, ISparseMedium, IWriteCacheMedium, IMappableMedium
 {
     /// <summary>Zeros are written in pieces of this size: large enough for one device request, small enough to stay in cache.</summary>
     private const int ZeroBlockBytes = 1 << 20;
@@ -15,6 +16,7 @@ internal sealed unsafe class FileMedium : IStorageMedium, IFileMedium, IFlushabl
     private readonly SafeFileHandle _file;
     private readonly StorageMeter _meter;
     private readonly bool _isInMemory;
+    private readonly List<MappedMemory> _mappings = [];
     private long _length;
 
     public FileMedium(SafeFileHandle file, string name, string path, bool readOnly, StorageMeter meter)
@@ -24,7 +26,8 @@ internal sealed unsafe class FileMedium : IStorageMedium, IFileMedium, IFlushabl
         Name = name;
         Path = path;
         IsReadOnly = readOnly;
-        _length = Libc.LSeek(file, 0, Libc.SeekEnd);
+        // A DAX device has no end to seek to.
+        _length = UnixFile.Status(path) is { IsCharacterDevice: true } device && DaxDevice.Describe(device.OwnDevice) is { } dax ? dax.Length : Libc.LSeek(file, 0, Libc.SeekEnd);
         if (_length < 0) throw Failed("lseek", -1, 0, Marshal.GetLastPInvokeError());
         Libc.StatFsBuffer fileSystem;
         _isInMemory = Libc.FStatFs(file, &fileSystem) == 0 && fileSystem.Type == Libc.TmpfsMagic;
@@ -139,7 +142,13 @@ internal sealed unsafe class FileMedium : IStorageMedium, IFileMedium, IFlushabl
         }
 
         for (long done = 0; done < length; done += ZeroBlockBytes)
-            Write(offset + done, s_zeros.AsSpan(0, (int)Math.Min(ZeroBlockBytes, length - done)), ContentClass.Preallocation);
+        {
+            int piece = (int)Math.Min(ZeroBlockBytes, length - done);
+            Write(offset + done, s_zeros.AsSpan(0, piece), ContentClass.Preallocation);
+            // On its way now, piece by piece, or the next flush of somebody who waits would have to write all of it. Started only: waiting here
+            // would take the file's write error away from that flush, which must report it (fs/sync.c: file_check_and_advance_wb_err).
+            _ = Libc.SyncFileRange(_file, offset + done, piece, Libc.StartWritingRange);
+        }
     }
 
     public (long Length, bool IsHole) DescribeRun(long offset)
@@ -153,7 +162,23 @@ internal sealed unsafe class FileMedium : IStorageMedium, IFileMedium, IFlushabl
         return hole <= offset ? (end - offset, false) : (Math.Min(hole, end) - offset, false);
     }
 
-    public void Dispose() => _file.Dispose();
+    public IPersistentMemory Map(MappingRequest request)
+    {
+        MappedMemory mapping = FileMapping.Map(this, _file, _meter, request);
+        lock (_mappings) _mappings.Add(mapping);
+        return mapping;
+    }
+
+    public void Dispose()
+    {
+        lock (_mappings)
+        {
+            foreach (MappedMemory mapping in _mappings) mapping.Dispose();
+            _mappings.Clear();
+        }
+
+        _file.Dispose();
+    }
 
     private void Grow(long end)
     {

@@ -20,6 +20,9 @@ internal static unsafe partial class Libc
     /// <summary>Linux 6.17: allocates written extents that read as zeros, by the device where it can.</summary>
     public const int FallocWriteZeroes = 0x80;
 
+    /// <summary>sync_file_range: start writing back, wait for nothing.</summary>
+    public const uint StartWritingRange = 2;
+
     /// <summary>preadv2: fail with EAGAIN rather than wait.</summary>
     public const int RwfNoWait = 0x08;
 
@@ -47,6 +50,9 @@ internal static unsafe partial class Libc
 
     [LibraryImport("libc", EntryPoint = "fallocate", SetLastError = true)]
     public static partial int FAllocate(SafeFileHandle file, int mode, long offset, long length);
+
+    [LibraryImport("libc", EntryPoint = "sync_file_range", SetLastError = true)]
+    public static partial int SyncFileRange(SafeFileHandle file, long offset, long length, uint flags);
 
     [LibraryImport("libc", EntryPoint = "lseek", SetLastError = true)]
     public static partial long LSeek(SafeFileHandle file, long offset, int whence);

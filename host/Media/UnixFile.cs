@@ -13,9 +13,13 @@ internal readonly record struct UnixFileStatus(uint Mode, uint UserId, uint Grou
 {
     private const uint TypeMask = 0xf000;
     private const uint BlockDeviceType = 0x6000;
+    private const uint CharacterDeviceType = 0x2000;
 
     /// <summary>A block device node.</summary>
     public bool IsBlockDevice => (Mode & TypeMask) == BlockDeviceType;
+
+    /// <summary>A character device node.</summary>
+    public bool IsCharacterDevice => (Mode & TypeMask) == CharacterDeviceType;
 
     /// <summary>Writable by the group.</summary>
     public bool IsGroupWritable => (Mode & 0x10) != 0;

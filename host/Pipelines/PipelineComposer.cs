@@ -65,9 +65,9 @@ internal sealed class PipelineComposer(PluginCatalog catalog, HostConfiguration 
         return (format, new StrategyContext(bound, new StorageMeter(), logger));
     }
 
-    /// <summary>The format of an existing image, opened as a plain file.</summary>
+    /// <summary>The format of an existing image, opened as a plain file, and how it stands to journals.</summary>
     /// <exception cref="DiagnosticException">It cannot be read, or its format cannot be told.</exception>
-    public string DetectFormat(string path)
+    public (string Format, JournalFacts? Journal) Inspect(string path)
     {
         var file = new StrategyContext(null, new StorageMeter(), logger);
         var chain = new MediumChain([new MediumLayer(BuiltInStrategies.FileMedium, catalog.Get<IMediumFactory>(BuiltInStrategies.FileMedium), file)]);
@@ -77,7 +77,8 @@ internal sealed class PipelineComposer(PluginCatalog catalog, HostConfiguration 
             ReadOnly = true,
             OpenInner = () => throw new InvalidOperationException("A file stands on nothing."),
         });
-        return new FormatDetection(catalog, logger).Detect(medium);
+        string format = new FormatDetection(catalog, logger).Detect(medium);
+        return (format, (catalog.Get<IBlockFormat>(format) as IJournaledFormat)?.InspectJournal(medium));
     }
 
     /// <summary>The pipeline for an image: the one named, or the default of the image's format (of a new image: the default of all).</summary>
@@ -87,14 +88,24 @@ internal sealed class PipelineComposer(PluginCatalog catalog, HostConfiguration 
     {
         if (name is not null) return configuration.Pipeline(name);
         if (!File.Exists(imagePath)) return configuration.Pipeline(BuiltInPipelines.Default);
-        string format = DetectFormat(imagePath);
+        (string format, JournalFacts? journal) = Inspect(imagePath);
         if (format == "raw")
         {
             // What a guest writes into its first sector would decide the format the next time.
             logger.LogWarning("SP3810: {Image}: its format was guessed, and anything can be raw; say --pipeline {Pipeline} when it is", imagePath, BuiltInPipelines.Raw);
         }
 
-        return BuiltInPipelines.ForFormat(format)
+        // Only its own journal can bring the image into order.
+        if (journal?.InUse is { } inUse && configuration.Pipelines.FirstOrDefault(pipeline => pipeline.Format.Id == format && pipeline.Journal.Id == inUse) is { } own)
+            return own;
+        PipelineDefinition? standard = BuiltInPipelines.ForFormat(format);
+        if (standard is not null && journal?.WhyNone is { } why && BuiltInPipelines.WithoutJournal(format) is { } plain && plain != standard)
+        {
+            logger.LogInformation("{Image}: {Why}, so pipeline {Pipeline} is used", imagePath, why, plain.Name);
+            return plain;
+        }
+
+        return standard
             ?? configuration.Defined.FirstOrDefault(pipeline => pipeline.Format.Id == format)
             ?? throw new DiagnosticException("SP2009", $"there is no pipeline for format '{format}'", imagePath, fix: "define one in a configuration and name it with --pipeline");
     }

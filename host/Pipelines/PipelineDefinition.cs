@@ -80,6 +80,9 @@ internal static class BuiltInPipelines
     public static PipelineDefinition? ForFormat(string format)
         => format == "qcow2" ? All.First(pipeline => pipeline.Name == Default) : All.FirstOrDefault(pipeline => pipeline.Format.Id == format);
 
+    /// <summary>The built-in pipeline of a format without a journal of its own, for images that cannot be marked.</summary>
+    public static PipelineDefinition? WithoutJournal(string format) => All.FirstOrDefault(pipeline => pipeline.Format.Id == format && pipeline.Journal.Id == "ordered");
+
     private static PipelineDefinition Define(string name, string format, string journal, string ordering, string description) => new()
     {
         Name = name,

@@ -18,5 +18,6 @@ internal static class BuiltInStrategies
     public static IReadOnlyList<BuiltInStrategy> All { get; } =
     [
         new(StrategyKind.Medium, FileMedium, "a file or block device of the host, locked against QEMU and other hosts", null, static () => new Media.FileMediumFactory()),
+        new(StrategyKind.Medium, "pm", "an image in mapped persistent memory; no flush reaches a disk", typeof(Media.Mapping.PmMediumOptions), static () => new Media.Mapping.PmMediumFactory()),
     ];
 }

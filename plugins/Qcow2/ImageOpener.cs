@@ -11,31 +11,38 @@ namespace StoragePlugins.Qcow2;
 /// </summary>
 internal sealed class ImageOpener(OpenRequest request, StrategyContext context)
 {
-    private readonly IOrderedMedium _storage = request.Storage;
+    private IOrderedMedium _storage = request.Storage;
     private readonly MetadataMap _metadata = new();
 
     public Qcow2Image Open()
     {
         Qcow2Header header = Qcow2Header.Read(_storage);
-        IJournalSession journal = request.OpenJournal(new Qcow2JournalSite(header, _storage, request.ReadOnly), _storage);
+        var site = new Qcow2JournalSite(header, _storage, request.JournalId, request.ReadOnly);
+        IJournalSession journal = request.OpenJournal(site, _storage);
         IVirtualDisk? backing = null;
         try
         {
             RecoveryReport report = journal.Recover();
+            _storage = journal.Home;
             if (!report.WasClean)
             {
                 context.Logger.LogInformation("{Image}: {Summary}", _storage.Name, report.Summary);
                 header = Qcow2Header.Read(_storage);
+                site.HeaderChanged(header);
             }
 
-            if (!request.ReadOnly) header = PrepareForWriting(header);
+            if (!request.ReadOnly) header = PrepareForWriting(header, site);
             _metadata.Add(0);
             ulong[] l1 = LoadL1(header);
             ulong[] refcountTable = request.ReadOnly ? [] : LoadRefcountTable(header);
             IReadOnlyList<Snapshot> snapshots = LoadSnapshots(header);
             if (header.BackingFile is not null) backing = request.OpenBacking(new BackingRequest(header.BackingFile, header.BackingFormat));
-            if (!request.ReadOnly) ClearAutoclearFeatures(header);
-            return new Qcow2Image(header, _storage, journal, l1, refcountTable, _metadata, backing, snapshots, context.Options<Qcow2Options>(), request.ReadOnly);
+            var image = new Qcow2Image(
+                header, request.Storage, journal, site, l1, refcountTable, _metadata, backing, snapshots, context.Options<Qcow2Options>(), request.ReadOnly);
+            if (request.ReadOnly) return image;
+            ClearAutoclearFeatures(header);
+            journal.Start();
+            return image;
         }
         catch
         {
@@ -45,22 +52,28 @@ internal sealed class ImageOpener(OpenRequest request, StrategyContext context)
         }
     }
 
-    private Qcow2Header PrepareForWriting(Qcow2Header header)
+    private Qcow2Header PrepareForWriting(Qcow2Header header, Qcow2JournalSite site)
     {
         if ((header.IncompatibleFeatures & Qcow2Features.Corrupt) != 0)
             throw new DiagnosticException("SP3006", "the image is marked corrupt and can only be read", _storage.Name,
                 fix: "copy what you need, then run: sphost image check --repair all");
-        return (header.IncompatibleFeatures & Qcow2Features.Dirty) != 0 ? RepairDirty(header) : header;
+        if ((header.IncompatibleFeatures & Qcow2Features.Dirty) == 0) return header;
+        header = RepairDirty(header);
+        site.HeaderChanged(header);
+        return header;
     }
 
     /// <summary>Another program's bitmaps and the like do not follow our writes: the specification wants their bits cleared first. Last, so
     /// that an image that cannot be opened keeps them.</summary>
     private void ClearAutoclearFeatures(Qcow2Header header)
     {
-        if (header.AutoclearFeatures == 0) return;
-        header.AutoclearFeatures = 0;
-        _storage.Write(Qcow2Layout.AutoclearFeaturesOffset, new byte[8], ContentClass.Header);
-        _storage.Flush();
+        ulong kept = header.AutoclearFeatures & Qcow2Features.JournalValid;
+        if (header.AutoclearFeatures == kept) return;
+        header.AutoclearFeatures = kept;
+        byte[] field = new byte[8];
+        BinaryPrimitives.WriteUInt64BigEndian(field, kept);
+        request.Storage.Write(Qcow2Layout.AutoclearFeaturesOffset, field, ContentClass.Header);
+        request.Storage.Flush();
     }
 
     /// <summary>Rebuilds the refcounts of an image that was not closed after lazy refcount updates.</summary>

@@ -9,15 +9,18 @@ namespace StoragePlugins.Qcow2;
 internal sealed class Qcow2Image : IDiskImage
 {
     private readonly IOrderedMedium _storage;
+    private readonly IOrderedMedium _home;
+    private readonly ClusterAllocator _allocator;
     private readonly IJournalSession _journal;
     private readonly IVirtualDisk? _backing;
     private readonly bool _readOnly;
+    private readonly AppendAhead? _ahead;
     private readonly SortedDictionary<string, Snapshot> _snapshots = new(StringComparer.Ordinal);
     private readonly Lock _closing = new();
     private bool _closed;
 
-    public Qcow2Image(Qcow2Header header, IOrderedMedium storage, IJournalSession journal, ulong[] l1, ulong[] refcountTable, MetadataMap metadata,
-        IVirtualDisk? backing, IReadOnlyList<Snapshot> snapshots, Qcow2Options options, bool readOnly)
+    public Qcow2Image(Qcow2Header header, IOrderedMedium storage, IJournalSession journal, Qcow2JournalSite site, ulong[] l1, ulong[] refcountTable,
+        MetadataMap metadata, IVirtualDisk? backing, IReadOnlyList<Snapshot> snapshots, Qcow2Options options, bool readOnly)
     {
         // Names need not be unique, nor present; ids are unique.
         foreach (Snapshot snapshot in snapshots)
@@ -27,19 +30,24 @@ internal sealed class Qcow2Image : IDiskImage
         }
 
         (Header, _storage, _journal, _backing, _readOnly) = (header, storage, journal, backing, readOnly);
+        storage = _home = journal.Home;
         object metadataLock = new();
         var cache = new L2Cache(storage, header, options.MapCache, metadataLock);
         var refcounts = new RefcountBlocks(storage, header, refcountTable, options.RefcountCache);
-        var allocator = new ClusterAllocator(header, storage, refcounts, metadata, Epochs);
+        ClusterAllocator allocator = _allocator = new ClusterAllocator(header, storage, refcounts, metadata, Epochs);
+        site.Attach(allocator);
         Maps = new MapTables(header, storage, allocator, cache, l1);
         Committer = new Committer(metadataLock, journal, storage, allocator, cache, [allocator, Maps], header.ClusterBits, options.Unmap);
         var compressed = new CompressedClusterReader(header, storage);
         var gate = new AllocationGate();
         Reader = new ClusterReader(header, storage, cache, compressed, backing);
-        Extents = new ExtentDescriber(Reader, backing);
         var remapper = new ClusterRemapper(header, metadataLock, Maps, allocator, Reader, compressed);
-        Writer = new ClusterWriter(header, metadataLock, storage, Maps, metadata, allocator, Reader, remapper, gate, Committer);
-        Zeroer = new ClusterZeroer(header, metadataLock, Maps, Reader, remapper, Writer, gate, Committer);
+        // Without an atomic journal a run would cost flushes of its own, and the pipeline is to show what ordering alone costs.
+        if (journal.IsAtomic && !readOnly && options.Preallocate > 0 && storage.GetCapability<IPreallocatingMedium>() is { } preallocating)
+            _ahead = new AppendAhead(header, metadataLock, preallocating, Maps, allocator, Reader, remapper, gate, Committer, Epochs, options.Preallocate);
+        Extents = new ExtentDescriber(Reader, backing, header.ClusterBits, _ahead);
+        Writer = new ClusterWriter(header, metadataLock, storage, Maps, metadata, allocator, Reader, remapper, gate, Committer, _ahead);
+        Zeroer = new ClusterZeroer(header, metadataLock, Maps, Reader, remapper, Writer, gate, Committer, _ahead);
         Resizer = new ImageResizer(header, metadataLock, Maps, Zeroer, Committer, Epochs, storage.Name, backing);
     }
 
@@ -75,6 +83,7 @@ internal sealed class Qcow2Image : IDiskImage
         new("backingFile", Header.BackingFile ?? ""),
         new("backingFormat", Header.BackingFormat ?? ""),
         new("snapshots", Header.SnapshotCount),
+        new("journalInUse", (Header.IncompatibleFeatures & Qcow2Features.JournalInUse) != 0),
         new("dirty", (Header.IncompatibleFeatures & Qcow2Features.Dirty) != 0),
         new("corrupt", (Header.IncompatibleFeatures & Qcow2Features.Corrupt) != 0),
     ]);
@@ -92,7 +101,7 @@ internal sealed class Qcow2Image : IDiskImage
     {
         if (name.Length == 0) return new Qcow2Disk(this);
         return _snapshots.TryGetValue(name, out Snapshot? snapshot)
-            ? new SnapshotDisk(this, _storage, snapshot, name)
+            ? new SnapshotDisk(this, _home, snapshot, name)
             : throw new DiagnosticException("SP3021", $"the image has no disk '{name}'", Name,
                 found: _snapshots.Count == 0 ? "no snapshots" : $"snapshots {string.Join(", ", _snapshots.Keys.Take(8))}", fix: "see: sphost image info");
     }
@@ -104,19 +113,34 @@ internal sealed class Qcow2Image : IDiskImage
             if (_closed) return;
             if (!_readOnly)
             {
+                _ahead?.Stop();
                 using RequestEpochs.Quiesced quiet = Epochs.Quiesce();
+                _ahead?.TakeBack();
                 Committer.CommitAll();
                 _journal.Close();
+                GiveSpaceBack();
             }
 
             _closed = true;
         }
     }
 
+    /// <summary>What the session set aside goes back to the host: cut off at the end of the file, punched out elsewhere.</summary>
+    private void GiveSpaceBack()
+    {
+        long end = _allocator.UsedEnd() << Header.ClusterBits;
+        if (end < _storage.Length) _storage.SetLength(end);
+        (long first, long count) = _allocator.GivenBack;
+        long offset = first << Header.ClusterBits;
+        long length = Math.Min(count << Header.ClusterBits, _storage.Length - offset);
+        if (length > 0) _ = _storage.GetCapability<IDeallocatingMedium>()?.TryPunchHole(offset, length);
+    }
+
     public T? GetCapability<T>() where T : class => this as T;
 
     public void Dispose()
     {
+        _ahead?.Dispose();
         _journal.Dispose();
         _backing?.Dispose();
         _storage.Dispose();

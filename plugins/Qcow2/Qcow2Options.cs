@@ -18,6 +18,11 @@ public sealed class Qcow2Options
     [Range(64L << 10, 1L << 30)]
     public long RefcountCache { get; set; } = 4 << 20;
 
+    /// <summary>Bytes prepared ahead of a sequential writer; 0 for none.</summary>
+    [Description("space prepared ahead of a guest that appends, given back at close; with a journal only; 0 for none")]
+    [Range(0L, 1L << 30)]
+    public long Preallocate { get; set; } = 16 << 20;
+
     /// <summary>Whether discarded clusters are given back to the host.</summary>
     [Description("give discarded clusters back to the host's file system")]
     public bool Unmap { get; set; } = true;

@@ -26,38 +26,65 @@ public sealed class FlushCostTests : Scratch
 
     private static IEnumerable<long> Sequential => Enumerable.Range(0, Writes).Select(i => (long)i * WriteBytes);
 
-    [Fact]
-    public void An_append_costs_two()
+    [Theory]
+    [InlineData("qcow2-ordered", 2.01)]
+    [InlineData("qcow2-barrier", 2.01)]
+    [InlineData("qcow2-journal", 1.01)]
+    [InlineData("pm", 1.01)]
+    public void An_append_costs(string pipeline, double most)
     {
-        int flushes = HostFlushes(Sequential);
-        Assert.InRange(flushes, Writes, (int)(2.01 * Writes));
+        int flushes = HostFlushes(Sequential, pipeline: pipeline);
+        Assert.InRange(flushes, Writes, (int)(most * Writes));
     }
 
-    [Fact]
-    public void Random_writes_to_40_new_L2_tables_cost_two_and_the_tables_nothing_on_top()
+    [Theory]
+    [InlineData("qcow2-ordered", 2.01)]
+    [InlineData("qcow2-barrier", 2.01)]
+    [InlineData("qcow2-journal", 1.01)]
+    [InlineData("pm", 1.01)]
+    public void Random_writes_to_40_new_L2_tables_cost_and_the_tables_nothing_on_top(string pipeline, double most)
     {
         var random = new Random(1);
         var offsets = new HashSet<long>();
         while (offsets.Count < Writes) offsets.Add((offsets.Count % 40 * L2Bytes) + (random.Next((int)(L2Bytes / WriteBytes)) * (long)WriteBytes));
-        int flushes = HostFlushes(offsets);
-        Assert.InRange(flushes, Writes, (int)(2.01 * Writes));
+        int flushes = HostFlushes(offsets, pipeline: pipeline);
+        Assert.InRange(flushes, Writes, (int)(most * Writes));
     }
 
-    [Fact]
-    public void An_overwrite_costs_one()
+    [Theory]
+    [InlineData("qcow2-ordered")]
+    [InlineData("qcow2-barrier")]
+    [InlineData("qcow2-journal")]
+    [InlineData("pm")]
+    public void An_overwrite_costs_one(string pipeline)
     {
-        HostFlushes(Sequential);
-        int flushes = HostFlushes(Sequential);
+        HostFlushes(Sequential, pipeline: pipeline);
+        int flushes = HostFlushes(Sequential, pipeline: pipeline);
         Assert.Equal(Writes, flushes);
     }
 
+    [Theory]
+    [InlineData("qcow2-ordered", 2.01)]
+    [InlineData("qcow2-barrier", 2.01)]
+    [InlineData("qcow2-journal", 1.01)]
+    [InlineData("pm", 1.01)]
+    public void A_copy_on_write_after_a_snapshot_costs(string pipeline, double most)
+    {
+        HostFlushes(Sequential, pipeline: pipeline);
+        Qemu.Img("snapshot", "-c", "s", _image);
+        int flushes = HostFlushes(Sequential, pipeline: pipeline);
+        Assert.InRange(flushes, Writes, (int)(most * Writes));
+    }
+
     [Fact]
-    public void A_copy_on_write_after_a_snapshot_costs_two()
+    public void A_small_random_write_costs_one_sequential_journal_write_and_one_flush_and_nothing_else()
     {
         HostFlushes(Sequential);
-        Qemu.Img("snapshot", "-c", "s", _image);
-        int flushes = HostFlushes(Sequential);
-        Assert.InRange(flushes, Writes, (int)(2.01 * Writes));
+        var random = new Random(3);
+        string[] offsets = [.. Enumerable.Range(0, Writes).Select(_ => $"{random.Next(Writes * 16) * 4096L}")];
+        IReadOnlyDictionary<string, int> calls = Calls(_image, "qcow2-journal", SyncTrace.Calls + "," + SyncTrace.Writes, uri =>
+            Tool.RunIn(null, string.Join('\n', offsets), Tool.Python, Tool.Script("flushing_writer.py"), uri, "4096").Expect(0));
+        Assert.Equal(new Dictionary<string, int> { ["fdatasync"] = Writes, ["pwrite64"] = Writes }, calls.OrderBy(c => c.Key, StringComparer.Ordinal).ToDictionary());
     }
 
     [Fact]
@@ -65,7 +92,7 @@ public sealed class FlushCostTests : Scratch
     {
         string raw = PathOf("disk.raw");
         Qemu.Img("create", "-q", "-f", "raw", raw, "1G");
-        Assert.Equal(Writes, HostFlushes(Sequential, raw));
+        Assert.Equal(Writes, HostFlushes(Sequential, raw, "raw"));
     }
 
     [Fact]
@@ -73,7 +100,7 @@ public sealed class FlushCostTests : Scratch
     {
         HostFlushes(Sequential);
         int guestFlushes = 0;
-        int hostFlushes = HostFlushes(_image, uri => guestFlushes = Fio.Nbd(
+        int hostFlushes = HostFlushes(_image, "qcow2-ordered", uri => guestFlushes = Fio.Nbd(
             uri, "--rw=randwrite", "--bs=4k", "--size=24M", "--numjobs=16", "--iodepth=1", "--number_ios=60", "--fsync=1").GetProperty("sync").GetProperty("total_ios").GetInt32());
         Assert.True(guestFlushes >= 16 * 50, $"fio flushed {guestFlushes} times");
         Assert.InRange(hostFlushes, 1, guestFlushes - 1);
@@ -82,19 +109,28 @@ public sealed class FlushCostTests : Scratch
     [Fact]
     public void A_flush_with_nothing_written_since_costs_nothing()
     {
-        int flushes = HostFlushes(_image, uri => Qemu.Io("raw", uri, ["write 0 64k", .. Enumerable.Repeat("flush", 100)]));
+        int flushes = HostFlushes(_image, "qcow2-ordered", uri => Qemu.Io("raw", uri, ["write 0 64k", .. Enumerable.Repeat("flush", 100)]));
         Assert.InRange(flushes, 1, 4);
     }
 
-    private int HostFlushes(IEnumerable<long> offsets, string? image = null) => HostFlushes(image ?? _image, uri =>
+    private int HostFlushes(IEnumerable<long> offsets, string? image = null, string pipeline = "qcow2-ordered") => HostFlushes(image ?? _image, pipeline, uri =>
         Tool.RunIn(null, string.Join('\n', offsets), Tool.Python, Tool.Script("flushing_writer.py"), uri, $"{WriteBytes}").Expect(0));
 
-    /// <summary>The fdatasync calls while a client works; no other way of flushing may be used.</summary>
-    private int HostFlushes(string image, Action<string> work)
+    /// <summary>The fdatasync calls while a client works; no other way of flushing may be used, but zeros written ahead are sent on their way.</summary>
+    private int HostFlushes(string image, string pipeline, Action<string> work)
+    {
+        IReadOnlyDictionary<string, int> calls = Calls(image, pipeline, SyncTrace.Calls, work);
+        _log.WriteLine(string.Join(", ", calls));
+        string[] allowed = pipeline is "qcow2-journal" or "pm" ? ["fdatasync", "sync_file_range"] : ["fdatasync"];
+        Assert.True(calls.Keys.All(call => allowed.Contains(call)), string.Join(", ", calls));
+        return calls.GetValueOrDefault("fdatasync");
+    }
+
+    private IReadOnlyDictionary<string, int> Calls(string image, string pipeline, string traced, Action<string> work)
     {
         string trace = PathOf("trace");
         DateTime start, end;
-        using (SphostProcess sphost = SphostProcess.ServeTraced(Folder, trace, SyncTrace.Calls, image))
+        using (SphostProcess sphost = SphostProcess.ServeTraced(Folder, trace, traced, [image, "--pipeline", pipeline, .. Configuration(pipeline)]))
         {
             start = DateTime.UtcNow;
             work(sphost.Uri());
@@ -105,8 +141,17 @@ public sealed class FlushCostTests : Scratch
         Qemu.RequireClean(image);
         IReadOnlyDictionary<string, int> calls = new SyncTrace(trace).Between(start, end);
         File.Delete(trace);
-        _log.WriteLine($"{calls.GetValueOrDefault("fdatasync")} fdatasync calls");
-        Assert.True(calls.Keys.All(call => call == "fdatasync"), string.Join(", ", calls));
-        return calls.GetValueOrDefault("fdatasync");
+        return calls;
+    }
+
+    /// <summary>Persistent memory is memory here, and is told so.</summary>
+    private string[] Configuration(string pipeline)
+    {
+        if (pipeline != "pm") return [];
+        string file = PathOf("pm.json");
+        File.WriteAllText(file, $$"""
+            { "pipelines": { "pm": { "format": "qcow2", "journal": { "id": "pm", "path": "/dev/shm/sp-{{Path.GetFileName(Folder)}}.pmj", "emulated": true }, "ordering": "fdatasync" } } }
+            """);
+        return ["--config", file];
     }
 }

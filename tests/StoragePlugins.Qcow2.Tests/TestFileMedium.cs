@@ -3,7 +3,7 @@ using Microsoft.Win32.SafeHandles;
 namespace StoragePlugins.Qcow2.Tests;
 
 /// <summary>A file as a medium, and nothing more: what formats are tested on without the host.</summary>
-internal sealed class TestFileMedium : IStorageMedium
+internal sealed class TestFileMedium : IStorageMedium, IPreallocatingMedium
 {
     private readonly SafeFileHandle _handle;
 
@@ -43,7 +43,9 @@ internal sealed class TestFileMedium : IStorageMedium
         RandomAccess.SetLength(_handle, length);
     }
 
-    public T? GetCapability<T>() where T : class => null;
+    public void Preallocate(long offset, long length) => Write(offset, new byte[length], ContentClass.Preallocation);
+
+    public T? GetCapability<T>() where T : class => this as T;
 
     public void Dispose() => _handle.Dispose();
 

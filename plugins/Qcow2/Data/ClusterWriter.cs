@@ -11,7 +11,7 @@ namespace StoragePlugins.Qcow2.Data;
 /// <remarks>Thread-safe. The caller holds a request of <see cref="RequestEpochs"/>.</remarks>
 internal sealed class ClusterWriter(
     Qcow2Header header, object metadataLock, IOrderedMedium storage, MapTables maps, MetadataMap metadata, ClusterAllocator allocator,
-    ClusterReader reader, ClusterRemapper remapper, AllocationGate gate, Committer committer)
+    ClusterReader reader, ClusterRemapper remapper, AllocationGate gate, Committer committer, AppendAhead? ahead)
 {
     private readonly int _clusterBits = header.ClusterBits;
     private readonly int _clusterSize = header.ClusterSize;
@@ -22,12 +22,14 @@ internal sealed class ClusterWriter(
         while (data.Length > 0)
         {
             int written = WriteInPlace(offset, data);
-            if (written == 0)
+            bool inPlace = written != 0;
+            if (!inPlace)
             {
                 committer.MakeRoom();
                 written = WriteAllocating(offset, data);
             }
 
+            if (ahead is not null) Tell(ahead, offset, written, inPlace);
             offset += written;
             data = data[written..];
         }
@@ -44,6 +46,14 @@ internal sealed class ClusterWriter(
 
         Write(offset, data);
         return true;
+    }
+
+    private void Tell(AppendAhead ahead, long offset, int written, bool inPlace)
+    {
+        long first = offset >> _clusterBits;
+        long end = (offset + written + _clusterSize - 1) >> _clusterBits;
+        ahead.Touched(first, end);
+        if (!inPlace && written > 0) ahead.Allocated(first, end);
     }
 
     private static bool IsInPlace(in ClusterReader.Run run) => run.Kind == ClusterKind.Data && run.Copied;

@@ -7,7 +7,7 @@ namespace StoragePlugins.Qcow2.Data;
 /// <remarks>Thread-safe. The caller holds a request of <see cref="RequestEpochs"/>.</remarks>
 internal sealed class ClusterZeroer(
     Qcow2Header header, object metadataLock, MapTables maps, ClusterReader reader, ClusterRemapper remapper, ClusterWriter writer,
-    AllocationGate gate, Committer committer)
+    AllocationGate gate, Committer committer, AppendAhead? ahead)
 {
     /// <summary>Zeros are written in pieces of this size where the map cannot say "zero".</summary>
     private const int ZeroBlockBytes = 256 << 10;
@@ -73,6 +73,7 @@ internal sealed class ClusterZeroer(
     private void RemapInSlice(long first, long end, bool keepHost, bool onlyAllocated)
     {
         using AllocationGate.Pass pass = gate.Enter(first, end - 1);
+        ahead?.Touched(first, end);
         L2Slice slice = remapper.PinWritable(first);
         try
         {

@@ -1,7 +1,7 @@
 namespace StoragePlugins.Qcow2.Data;
 
 /// <summary>Describes guest ranges: allocated, zero, or whatever the backing chain says.</summary>
-internal sealed class ExtentDescriber(ClusterReader reader, IVirtualDisk? backing)
+internal sealed class ExtentDescriber(ClusterReader reader, IVirtualDisk? backing, int clusterBits, AppendAhead? ahead)
 {
     private readonly IExtentDisk? _backingExtents = backing?.GetCapability<IExtentDisk>();
 
@@ -14,6 +14,7 @@ internal sealed class ExtentDescriber(ClusterReader reader, IVirtualDisk? backin
             int added = 1;
             long covered = run.Length;
             if (run.Kind == ClusterKind.Unallocated && reader.HasBackingAt(offset)) covered = DescribeBacking(offset, run.Length, extents[count..], out added);
+            else if (run.Kind == ClusterKind.Data && ahead is not null) covered = DescribeData(ahead, offset, run.Length, out extents[count]);
             else extents[count] = new DiskExtent(run.Length, FlagsOf(run.Kind), run.Kind == ClusterKind.Unallocated ? 0 : 1);
             count += added;
             offset += covered;
@@ -21,6 +22,16 @@ internal sealed class ExtentDescriber(ClusterReader reader, IVirtualDisk? backin
         }
 
         return count;
+    }
+
+    /// <summary>What was mapped ahead of the guest and is not written yet is still a hole to it.</summary>
+    private long DescribeData(AppendAhead ahead, long offset, long length, out DiskExtent extent)
+    {
+        long cluster = offset >> clusterBits;
+        (bool unwritten, long clusters) = ahead.Describe(cluster);
+        if (clusters < (length >> clusterBits) + 2) length = Math.Min(length, ((cluster + clusters) << clusterBits) - offset);
+        extent = unwritten ? new DiskExtent(length, ExtentFlags.Hole | ExtentFlags.Zero, 0) : new DiskExtent(length, ExtentFlags.None, 1);
+        return length;
     }
 
     private long DescribeBacking(long offset, long length, Span<DiskExtent> extents, out int count)

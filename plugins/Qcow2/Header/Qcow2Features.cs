@@ -18,6 +18,15 @@ internal static class Qcow2Features
     /// <summary>L2 entries carry 32 subclusters.</summary>
     public const ulong ExtendedL2 = 1UL << 4;
 
+    /// <summary>Ours, far from the specification's next free bit: a journal must replay before anything else reads or writes the image.</summary>
+    public const ulong JournalInUse = 1UL << JournalBit;
+
+    /// <summary>Ours, autoclear: nobody who ignores the journal has written to the image since the mark was set.</summary>
+    public const ulong JournalValid = 1UL << JournalBit;
+
+    /// <summary>The bit of both.</summary>
+    public const int JournalBit = 62;
+
     /// <summary>Compatible: refcounts may be written lazily under the dirty bit.</summary>
     public const ulong LazyRefcounts = 1UL << 0;
 
@@ -25,7 +34,14 @@ internal static class Qcow2Features
     public const ulong Bitmaps = 1UL << 0;
 
     /// <summary>What this driver reads and writes.</summary>
-    public const ulong SupportedIncompatible = Dirty | Corrupt | CompressionType;
+    public const ulong SupportedIncompatible = Dirty | Corrupt | CompressionType | JournalInUse;
+
+    /// <summary>What other programs print when they refuse a marked image; at most 46 bytes each.</summary>
+    public static IReadOnlyList<FeatureName> JournalNames { get; } =
+    [
+        new(FeatureKind.Incompatible, JournalBit, "journal in use, run: sphost image recover"),
+        new(FeatureKind.Autoclear, JournalBit, "StoragePlugins journal valid"),
+    ];
 
     private static readonly string[] s_incompatibleNames =
         ["dirty bit", "corrupt bit", "external data file", "compression type", "extended L2 entries"];

@@ -25,6 +25,12 @@ internal sealed class Qcow2Header
     /// <summary>Extensions that this driver does not interpret, kept as they were.</summary>
     public IReadOnlyList<HeaderExtension> OtherExtensions { get; init; } = [];
 
+    /// <summary>Where the extensions stand in the first cluster; empty for a header that was not read from an image.</summary>
+    public ExtensionPlaces Places { get; init; } = ExtensionPlaces.None;
+
+    /// <summary>The journal's extension, valid or not; <see langword="null"/> without one.</summary>
+    public ReadOnlyMemory<byte>? JournalExtension { get; init; }
+
     public required long Size { get; set; }
     public required long L1TableOffset { get; set; }
     public required int L1Size { get; set; }
@@ -110,23 +116,26 @@ internal sealed class Qcow2Header
     {
         int at = start;
         if (BackingFormat is not null) at = WriteExtension(cluster, at, Qcow2Layout.ExtensionBackingFormat, Encoding.UTF8.GetBytes(BackingFormat));
-        if (FeatureNames.Count > 0)
-        {
-            byte[] table = new byte[FeatureNames.Count * 48];
-            for (int i = 0; i < FeatureNames.Count; i++)
-            {
-                Span<byte> entry = table.AsSpan(i * 48, 48);
-                entry[0] = (byte)FeatureNames[i].Kind;
-                entry[1] = FeatureNames[i].Bit;
-                byte[] name = Encoding.UTF8.GetBytes(FeatureNames[i].Name);
-                name.AsSpan(0, Math.Min(name.Length, 46)).CopyTo(entry[2..]);
-            }
-
-            at = WriteExtension(cluster, at, Qcow2Layout.ExtensionFeatureNames, table);
-        }
-
+        if (FeatureNames.Count > 0) at = WriteFeatureNames(cluster, at, FeatureNames);
         foreach (HeaderExtension extension in OtherExtensions) at = WriteExtension(cluster, at, extension.Type, extension.Data.Span);
         return WriteExtension(cluster, at, Qcow2Layout.ExtensionEnd, []);
+    }
+
+    /// <summary>Writes a feature-name table as an extension.</summary>
+    /// <returns>The offset behind it.</returns>
+    public static int WriteFeatureNames(Span<byte> cluster, int at, IReadOnlyList<FeatureName> names)
+    {
+        byte[] table = new byte[names.Count * 48];
+        for (int i = 0; i < names.Count; i++)
+        {
+            Span<byte> entry = table.AsSpan(i * 48, 48);
+            entry[0] = (byte)names[i].Kind;
+            entry[1] = names[i].Bit;
+            byte[] name = Encoding.UTF8.GetBytes(names[i].Name);
+            name.AsSpan(0, Math.Min(name.Length, 46)).CopyTo(entry[2..]);
+        }
+
+        return WriteExtension(cluster, at, Qcow2Layout.ExtensionFeatureNames, table);
     }
 
     private static int WriteExtension(Span<byte> cluster, int at, uint type, ReadOnlySpan<byte> data)
@@ -143,3 +152,12 @@ internal sealed class Qcow2Header
 
 /// <summary>A header extension by type and content.</summary>
 internal sealed record HeaderExtension(uint Type, ReadOnlyMemory<byte> Data);
+
+/// <summary>Where things stand in the first cluster.</summary>
+/// <param name="Extensions">Type and offset of each extension's first byte, in order.</param>
+/// <param name="End">The offset of the end marker.</param>
+/// <param name="BackingFile">The offset of the backing file's name; 0 without one.</param>
+internal sealed record ExtensionPlaces(IReadOnlyList<(uint Type, int Offset)> Extensions, int End, int BackingFile)
+{
+    public static ExtensionPlaces None { get; } = new([], 0, 0);
+}

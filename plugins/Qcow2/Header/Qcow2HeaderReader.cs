@@ -9,6 +9,8 @@ internal sealed class Qcow2HeaderReader(IStorageMedium medium, bool forCheck)
     private string? _backingFormat;
     private readonly List<FeatureName> _featureNames = [];
     private readonly List<HeaderExtension> _others = [];
+    private readonly List<(uint Type, int Offset)> _places = [];
+    private ReadOnlyMemory<byte>? _journal;
 
     public Qcow2Header Read()
     {
@@ -28,7 +30,7 @@ internal sealed class Qcow2HeaderReader(IStorageMedium medium, bool forCheck)
         int clusterBytes = medium.Read(0, cluster);
         Require(headerLength <= clusterBytes, "header_length", $"at most {clusterBytes}", headerLength.ToString());
         (string? backing, int extensionsEnd) = BackingFileOf(cluster.AsSpan(0, clusterBytes));
-        ReadExtensions(cluster.AsSpan(0, Math.Min(extensionsEnd, clusterBytes)), headerLength);
+        int endMarker = ReadExtensions(cluster.AsSpan(0, Math.Min(extensionsEnd, clusterBytes)), headerLength);
 
         ulong incompatible = version == 2 ? 0 : U64(first, 72);
         RefuseUnsupported(incompatible);
@@ -52,6 +54,8 @@ internal sealed class Qcow2HeaderReader(IStorageMedium medium, bool forCheck)
             BackingFormat = _backingFormat,
             FeatureNames = _featureNames,
             OtherExtensions = _others,
+            Places = new ExtensionPlaces(_places, endMarker, backing is null ? 0 : extensionsEnd),
+            JournalExtension = _journal,
             Size = Range64("size", U64(first, 24), 0, long.MaxValue >> 1),
             L1Size = Range("l1_size", U32(first, 36), 0, (int)(Qcow2Layout.MaxL1Bytes / 8)),
             L1TableOffset = Range64("l1_table_offset", U64(first, 40), 0, Qcow2Layout.MaxHostOffset),
@@ -81,18 +85,21 @@ internal sealed class Qcow2HeaderReader(IStorageMedium medium, bool forCheck)
         return (Encoding.UTF8.GetString(cluster.Slice((int)offset, (int)length)), (int)offset);
     }
 
-    private void ReadExtensions(ReadOnlySpan<byte> cluster, int start)
+    private int ReadExtensions(ReadOnlySpan<byte> cluster, int start)
     {
         int at = start;
         while (at + 8 <= cluster.Length)
         {
             uint type = U32(cluster, at);
             uint length = U32(cluster, at + 4);
-            if (type == Qcow2Layout.ExtensionEnd) return;
+            if (type == Qcow2Layout.ExtensionEnd) return at;
             Require(length <= cluster.Length - at - 8, $"header extension 0x{type:x8} at {at}", $"at most {cluster.Length - at - 8} bytes", length.ToString());
             ReadExtension(type, cluster.Slice(at + 8, (int)length));
+            _places.Add((type, at));
             at += 8 + (((int)length + 7) & ~7);
         }
+
+        return at;
     }
 
     private void ReadExtension(uint type, ReadOnlySpan<byte> data)
@@ -103,12 +110,17 @@ internal sealed class Qcow2HeaderReader(IStorageMedium medium, bool forCheck)
                 _backingFormat = Encoding.UTF8.GetString(data);
                 break;
             case Qcow2Layout.ExtensionFeatureNames:
+                // Of two tables the later one holds, as in QEMU.
+                _featureNames.Clear();
                 for (int i = 0; i + 48 <= data.Length; i += 48)
                 {
                     string name = Encoding.UTF8.GetString(data.Slice(i + 2, 46)).TrimEnd('\0');
                     _featureNames.Add(new FeatureName((FeatureKind)data[i], data[i + 1], name));
                 }
 
+                break;
+            case Qcow2Layout.ExtensionJournal:
+                _journal = data.ToArray();
                 break;
             default:
                 _others.Add(new HeaderExtension(type, data.ToArray()));

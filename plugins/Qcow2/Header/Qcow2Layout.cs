@@ -50,11 +50,19 @@ internal static class Qcow2Layout
     public const uint ExtensionFullDiskEncryption = 0x0537be77;
     public const uint ExtensionExternalDataFile = 0x44415441;
 
+
+    /// <summary>Ours ("SPJ1"): the in-use mark of a journal.</summary>
+    public const uint ExtensionJournal = 0x53504a31;
+
+    /// <summary>What a device writes all of or none of.</summary>
+    public const int SectorBytes = 512;
+
     // Offsets of header fields that are updated alone.
     public const int L1FieldsOffset = 36;
     public const int RefcountTableFieldsOffset = 48;
     public const int SnapshotFieldsOffset = 60;
     public const int SizeFieldOffset = 24;
+    public const int BackingFileOffsetField = 8;
     public const int IncompatibleFeaturesOffset = 72;
     public const int AutoclearFeaturesOffset = 88;
 }

@@ -31,6 +31,7 @@ internal sealed class ClusterAllocator : ICommitPart
     private long _searchFrom;
     private long _freshFrom;
     private long _transaction;
+    private long _trimFrom;
 
     public ClusterAllocator(Qcow2Header header, IOrderedMedium storage, RefcountBlocks refcounts, MetadataMap metadata, RequestEpochs epochs)
     {
@@ -40,7 +41,7 @@ internal sealed class ClusterAllocator : ICommitPart
         _metadata = metadata;
         _epochs = epochs;
         _clusterSize = header.ClusterSize;
-        _freshFrom = (storage.Length + _clusterSize - 1) >> header.ClusterBits;
+        _freshFrom = _trimFrom = (storage.Length + _clusterSize - 1) >> header.ClusterBits;
     }
 
     /// <summary>True while decrements wait for a later commit, or freed clusters for their release.</summary>
@@ -84,6 +85,85 @@ internal sealed class ClusterAllocator : ICommitPart
             _searchFrom = cluster + count;
             return cluster;
         }
+    }
+
+    /// <summary>Reserves contiguous clusters beyond everything that was ever used.</summary>
+    /// <param name="wanted">At least 1.</param>
+    /// <param name="count">How many one refcount block still counts, at least 1.</param>
+    public long ReserveFresh(int wanted, out int count)
+    {
+        while (!_refcounts.IsCovered(_freshFrom)) AddRefcountBlock(_freshFrom);
+        long first = _freshFrom;
+        count = 1;
+        while (count < wanted && IsFree(first + count)) count++;
+        for (long c = first; c < first + count; c++) Hold(c);
+        _freshFrom = first + count;
+        return first;
+    }
+
+    /// <summary>Keeps clusters for the image's journal without counting them.</summary>
+    public void SetAside(long first, long count)
+    {
+        for (long c = first; c < first + count; c++)
+        {
+            _held.Add(c);
+            _metadata.Add(c);
+        }
+
+        _trimFrom = Math.Min(_trimFrom, first);
+        _freshFrom = Math.Max(_freshFrom, first + count);
+    }
+
+    /// <summary>Finds contiguous free clusters for the image's journal, the first that fit, and sets them aside.</summary>
+    /// <returns>The first cluster.</returns>
+    public long ReserveRegion(long count)
+    {
+        // Cluster 0 is the header's.
+        for (long from = _refcounts.NextFree(1); _refcounts.IsCovered(from); from = _refcounts.NextFree(from))
+        {
+            long end = from;
+            while (end < from + count && IsFree(end)) end++;
+            if (end == from + count)
+            {
+                SetAside(from, count);
+                return from;
+            }
+
+            from = end + 1;
+        }
+
+        long first = _freshFrom;
+        for (long c = first; c < first + count; c++)
+        {
+            if (_refcounts.Get(c) != 0 || _held.Contains(c)) first = c + 1;
+        }
+
+        SetAside(first, count);
+        return first;
+    }
+
+    /// <summary>Ends <see cref="SetAside"/>.</summary>
+    public void GiveBack(long first, long count)
+    {
+        for (long c = first; c < first + count; c++)
+        {
+            _held.Remove(c);
+            _metadata.Remove(c);
+        }
+
+        _searchFrom = Math.Min(_searchFrom, first);
+        GivenBack = (first, count);
+    }
+
+    /// <summary>Clusters last given back: their space is the host's again when the image closes.</summary>
+    public (long First, long Count) GivenBack { get; private set; }
+
+    /// <summary>The end of what is in use, in clusters, looking back no further than to where this session's growth began.</summary>
+    public long UsedEnd()
+    {
+        long end = Math.Max((_storage.Length + _clusterSize - 1) / _clusterSize, _freshFrom);
+        while (end > _trimFrom && _refcounts.Get(end - 1) == 0) end--;
+        return end;
     }
 
     /// <summary>Gives reserved clusters back unused. Nothing on the medium refers to them.</summary>

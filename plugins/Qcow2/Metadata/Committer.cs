@@ -22,7 +22,7 @@ internal sealed class Committer(
     /// <summary>Commits, in order but not durably, when the changes that wait take too much memory. Before an operation that adds to them.</summary>
     public void MakeRoom()
     {
-        if (cache.WantsCommit || allocator.PendingRefcounts > MaxPendingRefcounts || allocator.PendingBytes > journal.MaxTransactionBytes / 2)
+        if (cache.WantsCommit || allocator.PendingRefcounts > MaxPendingRefcounts || allocator.PendingBytes + cache.PendingBytes > journal.MaxTransactionBytes / 2)
             Commit(CommitGoal.Ordered);
     }
 

@@ -29,6 +29,7 @@ internal sealed class L2Cache
     private readonly int _sliceBytes;
     private readonly List<L2Slice> _dirty = [];
     private int _hand;
+    private long _changes;
 
     public L2Cache(IStorageMedium storage, Qcow2Header header, long capacityBytes, object metadataLock)
     {
@@ -44,6 +45,9 @@ internal sealed class L2Cache
 
     /// <summary>Slices that may wait for a commit: half the cache, so that loads always find something to evict.</summary>
     public bool WantsCommit => _dirty.Count > _capacity / 2;
+
+    /// <summary>Bytes of after-images that the next commit may need for entries; an upper bound.</summary>
+    public long PendingBytes => Volatile.Read(ref _changes) * 8;
 
     public bool TryGet(long tableOffset, int entryIndex, out L2Slice slice)
     {
@@ -91,6 +95,7 @@ internal sealed class L2Cache
     {
         if (!slice.IsDirty) _dirty.Add(slice);
         slice.Set(entryIndex & (EntriesPerSlice - 1), entry);
+        Interlocked.Increment(ref _changes);
     }
 
     /// <summary>Under the metadata lock: moves all changes into a transaction and pins their slices until the commit ends.</summary>
@@ -107,6 +112,7 @@ internal sealed class L2Cache
         }
 
         _dirty.Clear();
+        Volatile.Write(ref _changes, 0);
         return taken;
     }
 
@@ -119,6 +125,7 @@ internal sealed class L2Cache
             if (!failed) continue;
             if (!slice.IsDirty) _dirty.Add(slice);
             slice.PutBackDirty(bits);
+            _changes += slice.Count;
         }
     }
 

@@ -9,6 +9,9 @@ internal sealed class SyncTrace(string path)
     /// <summary>Every call of Linux that makes file data durable, so that none is missed.</summary>
     public const string Calls = "fdatasync,fsync,sync_file_range,syncfs,sync,msync";
 
+    /// <summary>Every call that writes to a file at an offset.</summary>
+    public const string Writes = "pwrite64,pwritev,pwritev2,fallocate,ftruncate,io_uring_enter";
+
     private static readonly TimeSpan s_deadline = TimeSpan.FromSeconds(30);
 
     /// <summary>The calls of a time window, by name. The traced process must have ended.</summary>

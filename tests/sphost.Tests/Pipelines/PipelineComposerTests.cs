@@ -129,7 +129,7 @@ public sealed class PipelineComposerTests : IDisposable
     public void The_format_of_an_image_is_what_its_magic_says_and_raw_is_a_guess_said_aloud()
     {
         string toy = Create("a.img", 4096);
-        Assert.Equal("toy", _composer.DetectFormat(toy));
+        Assert.Equal("toy", _composer.Inspect(toy).Format);
         Assert.Equal("SP2009", Assert.Throws<DiagnosticException>(() => _composer.Choose(null, toy)).Code);
 
         string raw = Write("r.img", new byte[512]);
