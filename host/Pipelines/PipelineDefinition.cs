@@ -66,6 +66,9 @@ internal static class BuiltInPipelines
     /// <summary>qcow2 by QEMU's order of flushes.</summary>
     public const string Qcow2Ordered = "qcow2-ordered";
 
+    /// <summary>qcow2 by the same order, where only the last flush need wait.</summary>
+    public const string Qcow2Barrier = "qcow2-barrier";
+
     /// <summary>What a new image gets when nothing is said.</summary>
     public const string Default = Qcow2Ordered;
 
@@ -73,6 +76,7 @@ internal static class BuiltInPipelines
     public static IReadOnlyList<PipelineDefinition> All { get; } =
     [
         Define(Qcow2Ordered, "qcow2", "ordered", "fdatasync", "qcow2 as QEMU keeps it: an fdatasync wherever order matters"),
+        Define(Qcow2Barrier, "qcow2", "ordered", "barrierfs", "qcow2 as QEMU keeps it, a barrier where order matters; one fdatasync a guest flush for durability"),
         Define(Raw, "raw", "ordered", "fdatasync", "the image's bytes are the disk's; one fdatasync a guest flush"),
     ];
 
