@@ -30,7 +30,7 @@ public sealed class BarrierOrdering : IOrderingPrimitive, IMachineReport
             "SP5010", "the medium cannot be flushed, which the ordering 'barrierfs' needs", medium.Name, fix: "use another medium or another ordering");
         ModeChoice choice = ModeSelection.Choose(medium, options, _kernel);
         context.Logger.LogInformation("{Medium}: barrierfs orders by mode {Mode}: {Reason}", medium.Name, choice.Label, choice.Reason);
-        if (choice.IsDeviceBarrier) return new PassThroughMedium(medium, medium.GetCapability<IBarrierMedium>()!.Barrier, flushable.FlushData, context.Meter);
+        if (choice.IsDeviceBarrier) return new PassThroughMedium(medium, medium.GetCapability<IBarrierMedium>()!.Barrier, flushable.FlushData);
         if (choice.Call is { } call)
         {
             SafeFileHandle file = medium.GetCapability<IFileMedium>()!.Handle;
@@ -39,7 +39,7 @@ public sealed class BarrierOrdering : IOrderingPrimitive, IMachineReport
 
         // Write-through: fdatasync(2) waits for completion and sends no cache flush to a device without a cache; README, "write-through".
         return choice.Mode == BarrierMode.WriteThrough
-            ? new PassThroughMedium(medium, flushable.FlushData, flushable.FlushData, null)
+            ? new PassThroughMedium(medium, flushable.FlushData, flushable.FlushData)
             : new DeferredMedium(medium, flushable, options.Queue, context.Meter, context.Logger);
     }
 

@@ -5,8 +5,8 @@ namespace StoragePlugins.BarrierFS;
 /// <param name="medium">The medium.</param>
 /// <param name="barrier">What orders.</param>
 /// <param name="flush">What makes durable.</param>
-/// <param name="barrierMeter">Counts barriers; null where the barrier waits and the medium counts it as the flush that it is.</param>
-internal sealed class PassThroughMedium(IStorageMedium medium, Action barrier, Action flush, StorageMeter? barrierMeter) : IOrderedMedium
+/// <remarks>Both are the medium's own, which counts them.</remarks>
+internal sealed class PassThroughMedium(IStorageMedium medium, Action barrier, Action flush) : IOrderedMedium
 {
     private readonly Lock _sync = new();
     private readonly Poison _poison = new(medium.Name);
@@ -31,11 +31,7 @@ internal sealed class PassThroughMedium(IStorageMedium medium, Action barrier, A
         medium.SetLength(length);
     }
 
-    public void Barrier()
-    {
-        Once("barrier", barrier);
-        barrierMeter?.CountBarrier();
-    }
+    public void Barrier() => Once("barrier", barrier);
 
     public void Flush() => Once("flush", flush);
 

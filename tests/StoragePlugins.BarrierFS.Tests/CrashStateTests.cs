@@ -54,7 +54,7 @@ public sealed class CrashStateTests
     {
         var history = new History();
         var medium = new WatchedMedium();
-        using (var ordered = new PassThroughMedium(medium, static () => { }, medium.FlushData, null)) Run(ordered, history, 7, 1);
+        using (var ordered = new PassThroughMedium(medium, static () => { }, medium.FlushData)) Run(ordered, history, 7, 1);
         Assert.NotNull(FirstEarlyByte(medium.Log!, history));
         Assert.NotNull(FirstBrokenPrefix(medium.Log!, history, 7));
     }
@@ -69,7 +69,7 @@ public sealed class CrashStateTests
         {
             if (operation == "fdatasync") Thread.Sleep(1);
         };
-        using (var ordered = new PassThroughMedium(medium, () => syncs.Add(Task.Run(medium.FlushData)), medium.FlushData, null)) Run(ordered, history, 8, 1);
+        using (var ordered = new PassThroughMedium(medium, () => syncs.Add(Task.Run(medium.FlushData)), medium.FlushData)) Run(ordered, history, 8, 1);
         Task.WaitAll([.. syncs]);
         Assert.NotNull(FirstEarlyByte(medium.Log!, history));
     }
