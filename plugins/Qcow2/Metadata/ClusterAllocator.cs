@@ -406,6 +406,11 @@ internal sealed class ClusterAllocator : ICommitPart
         }
         catch
         {
+            foreach (ulong offset in grown.AsSpan(oldEntries))
+            {
+                if (offset != 0) _metadata.Remove((long)offset / _clusterSize);
+            }
+
             _refcounts.Forget(oldEntries);
             _dirtyTableEntries.RemoveWhere(entry => entry >= oldEntries);
             _refcounts.Table = old;
