@@ -153,10 +153,13 @@ internal sealed class JournaledHome : IOrderedMedium, INonBlockingMedium, IDeall
     /// <summary>Something went home: the checkpoint's writes, a flush that failed.</summary>
     public void NoteWrite() => Volatile.Write(ref _wroteHome, 1);
 
-    /// <summary>Puts into a record what must ride in it: revokes, then the bytes of kept writes. Commits one at a time.</summary>
+    /// <summary>
+    /// Puts into a record what must ride in it: revokes, then the bytes of kept writes, then the transaction's after-images: a table's first content was
+    /// written before the entries that are set in it. Commits one at a time.
+    /// </summary>
     /// <param name="record">Receives them.</param>
     /// <param name="number">The record's transaction, or an earlier one that is not written yet.</param>
-    /// <param name="transaction">Its revokes and after-images go between ours, since revokes come first; may be null.</param>
+    /// <param name="transaction">May be null.</param>
     public void Gather(RecordBuilder record, ulong number, MetadataTransaction? transaction)
     {
         lock (_gathering)
@@ -167,7 +170,7 @@ internal sealed class JournaledHome : IOrderedMedium, INonBlockingMedium, IDeall
             _revokes.Clear();
         }
 
-        if (transaction is not null) Add(transaction, record);
+        for (int i = 0; i < (transaction?.Revoked.Count ?? 0); i++) record.AddRevoke(transaction!.Revoked[i]);
         foreach (HomePage page in _dirtyTaken)
         {
             lock (page)
@@ -186,6 +189,7 @@ internal sealed class JournaledHome : IOrderedMedium, INonBlockingMedium, IDeall
         }
 
         _dirtyTaken.Clear();
+        if (transaction is not null) Add(transaction, record);
     }
 
     /// <summary>Shows an after-image that a transaction's record holds.</summary>
@@ -215,7 +219,6 @@ internal sealed class JournaledHome : IOrderedMedium, INonBlockingMedium, IDeall
 
     private static void Add(MetadataTransaction transaction, RecordBuilder record)
     {
-        for (int i = 0; i < transaction.Revoked.Count; i++) record.AddRevoke(transaction.Revoked[i]);
         for (int stage = 0; stage < MetadataTransaction.MaxStages; stage++)
         {
             IReadOnlyList<AfterImage> images = transaction.Stage(stage);

@@ -204,7 +204,11 @@ public sealed class RedoJournalSession : IJournalSession
         {
             MakeRoom(storage);
             if (!_ring.TryPlace(bytes, storage.Alignment, out position))
-                throw new StorageException(StorageError.NoSpace, "journal", _site.ImageName, -1, 0, $"a transaction of {bytes} bytes does not fit a log of {storage.Length}");
+            {
+                // The format has been told the bound. What was gathered is nowhere else now.
+                _failure ??= new StorageException(StorageError.NoSpace, "journal", _site.ImageName, -1, 0, $"a record of {bytes} bytes does not fit a log of {storage.Length}");
+                ThrowIfFailed();
+            }
         }
 
         return AppendAt(position, record, storage);

@@ -21,6 +21,9 @@ internal sealed class ClusterAllocator : ICommitPart
     private readonly HashSet<long> _held = [];
     private readonly Queue<(long Epoch, List<Freed> Clusters)> _graceful = new();
     private readonly HashSet<int> _dirtyTableEntries = [];
+    private readonly List<PublishedExtent> _tablesToOrder = [];
+    private readonly List<PublishedExtent> _tablesTaken = [];
+    private readonly IInlineMedium? _inline;
     private List<Freed> _freed = [];
     private List<Freed> _freedTaken = [];
     private List<HomeRange> _revokes = [];
@@ -37,6 +40,7 @@ internal sealed class ClusterAllocator : ICommitPart
     {
         _header = header;
         _storage = storage;
+        _inline = storage.GetCapability<IInlineMedium>();
         _refcounts = refcounts;
         _metadata = metadata;
         _epochs = epochs;
@@ -216,10 +220,11 @@ internal sealed class ClusterAllocator : ICommitPart
     /// <summary>Reserves, zeroes or copies into, and confirms a cluster for a table that nothing references yet.</summary>
     public long AllocateTable(int clusters, ReadOnlySpan<byte> content, ContentClass contentClass)
     {
+        long freshFrom = _freshFrom;
         long first = ReserveExactly(clusters);
         try
         {
-            WriteTable(first * _clusterSize, clusters * _clusterSize, content, contentClass);
+            WriteTable(first * _clusterSize, clusters * _clusterSize, content, contentClass, first >= freshFrom);
         }
         catch
         {
@@ -241,6 +246,9 @@ internal sealed class ClusterAllocator : ICommitPart
         _refcountsTaken = _refcounts.TakeChanges(transaction, number, CommitStage.Allocation, atomic ? CommitStage.Release : -1);
         TakeTableEntries(transaction);
         foreach (HomeRange range in _revokes) transaction.Revoke(range);
+        foreach (PublishedExtent table in _tablesToOrder) transaction.Publish(table);
+        _tablesTaken.AddRange(_tablesToOrder);
+        _tablesToOrder.Clear();
         (_freedTaken, _freed) = (_freed, _freedTaken);
         (_revokesTaken, _revokes) = (_revokes, _revokesTaken);
         _transaction = number + 1;
@@ -256,6 +264,7 @@ internal sealed class ClusterAllocator : ICommitPart
             _tableMoved |= _tableMovedTaken;
             _freed.AddRange(_freedTaken);
             _revokes.AddRange(_revokesTaken);
+            _tablesToOrder.AddRange(_tablesTaken);
         }
         else if (_freedTaken.Count > 0)
         {
@@ -265,6 +274,7 @@ internal sealed class ClusterAllocator : ICommitPart
 
         _freedTaken.Clear();
         _revokesTaken.Clear();
+        _tablesTaken.Clear();
     }
 
     /// <summary>Takes out freed clusters that nobody can still be using. They stay held until <see cref="Reuse"/>.</summary>
@@ -362,7 +372,7 @@ internal sealed class ClusterAllocator : ICommitPart
             throw new StorageException(StorageError.NoSpace, "allocate", _storage.Name, -1, 0, "the image has reached qcow2's largest host offset");
         try
         {
-            WriteTable(cluster * _clusterSize, _clusterSize, [], ContentClass.Allocation);
+            WriteTable(cluster * _clusterSize, _clusterSize, [], ContentClass.Allocation, cluster >= _freshFrom);
         }
         catch
         {
@@ -388,6 +398,7 @@ internal sealed class ClusterAllocator : ICommitPart
             throw new StorageException(StorageError.NoSpace, "allocate", _storage.Name, -1, 0, "the refcount table has reached its largest size");
         ulong[] old = _refcounts.Table;
         ulong[] grown = new ulong[clusters * perCluster];
+        long freshFrom = _freshFrom;
         old.CopyTo(grown, 0);
         _refcounts.Table = grown;
         long place;
@@ -396,7 +407,7 @@ internal sealed class ClusterAllocator : ICommitPart
             place = ReserveExactly(clusters);
             try
             {
-                WriteTable(place * _clusterSize, clusters * _clusterSize, BigEndian(grown), ContentClass.AllocationRoot);
+                WriteTable(place * _clusterSize, clusters * _clusterSize, BigEndian(grown), ContentClass.AllocationRoot, place >= freshFrom);
             }
             catch
             {
@@ -453,12 +464,16 @@ internal sealed class ClusterAllocator : ICommitPart
         _tableMoved = false;
     }
 
-    private void WriteTable(long offset, long length, ReadOnlySpan<byte> content, ContentClass contentClass)
+    /// <summary>Writes a table that nothing references yet. What references it must not persist before it does, unless its place reads as what it is.</summary>
+    private void WriteTable(long offset, long length, ReadOnlySpan<byte> content, ContentClass contentClass, bool isFresh)
     {
-        // Space for all of the table is taken now, so that a full disk is told to the request and not to a later flush.
         byte[] bytes = new byte[length];
         content.CopyTo(bytes);
+        bool readsAsItself = isFresh && content.IndexOfAnyExcept((byte)0) < 0;
+        if (!readsAsItself && _inline is not null && _inline.TryWriteInline(offset, bytes)) return;
+        // Space for all of the table is taken now, so that a full disk is told to the request and not to a later flush.
         _storage.Write(offset, bytes, contentClass);
+        if (!readsAsItself) _tablesToOrder.Add(new PublishedExtent(offset, length, PriorContent.Unknown));
     }
 
     private static byte[] BigEndian(ulong[] table)
