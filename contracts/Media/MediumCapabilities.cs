@@ -22,6 +22,7 @@ public interface IFlushableMedium
 public interface IBarrierMedium
 {
     /// <summary>Every write that returned before this call persists before any write that begins after it. Nothing becomes durable.</summary>
+    /// <remarks>The medium counts it (<see cref="StorageMeter.CountBarrier"/>), as it counts flushes.</remarks>
     void Barrier();
 }
 

@@ -18,18 +18,19 @@ internal static class PluginReports
         ["plugins"] = new JsonArray([.. catalog.Plugins.Select(Entry)]),
     };
 
-    /// <summary>One plugin with its options' schemas; loads it when it can be.</summary>
+    /// <summary>One plugin with its options' schemas and what its strategies say of this machine; loads it when it can be.</summary>
     public static JsonObject Plugin(PluginEntry plugin, PluginCatalog catalog)
     {
-        var schemas = new Dictionary<StrategyManifest, JsonObject>();
+        var details = new Dictionary<StrategyManifest, (JsonObject? Options, JsonObject? Machine)>();
         LoadedPlugin? loaded = null;
         try
         {
             if (plugin.IsUsable) loaded = plugin.Load();
             foreach (StrategyManifest strategy in loaded is null ? [] : plugin.Manifest!.Strategies)
             {
-                var descriptor = new StrategyDescriptor(strategy, plugin);
-                if (catalog.OptionsType(descriptor) is { } options) schemas[strategy] = OptionSchema.Export(options, $"{strategy.Kind.Label()} '{strategy.Id}'");
+                string owner = $"{strategy.Kind.Label()} '{strategy.Id}'";
+                Type? options = catalog.OptionsType(new StrategyDescriptor(strategy, plugin));
+                details[strategy] = (options is null ? null : OptionSchema.Export(options, owner), Machine(plugin, strategy, owner));
             }
         }
         catch (DiagnosticException exception)
@@ -46,11 +47,23 @@ internal static class PluginReports
 
         foreach (JsonNode? node in report["strategies"] as JsonArray ?? [])
         {
-            StrategyManifest? match = schemas.Keys.FirstOrDefault(strategy => strategy.Kind.Label() == (string?)node!["kind"] && strategy.Id == (string?)node["id"]);
-            if (match is not null) node!["options"] = schemas[match];
+            StrategyManifest? match = details.Keys.FirstOrDefault(strategy => strategy.Kind.Label() == (string?)node!["kind"] && strategy.Id == (string?)node["id"]);
+            if (match is null) continue;
+            if (details[match].Options is { } options) node!["options"] = options;
+            if (details[match].Machine is { } machine) node!["machine"] = machine;
         }
 
         return report;
+    }
+
+    /// <summary>What a strategy says of this machine, by name; null when it says nothing.</summary>
+    private static JsonObject? Machine(PluginEntry plugin, StrategyManifest strategy, string owner)
+    {
+        if (plugin.Create(strategy.Kind, strategy.Id) is not IMachineReport reporter) return null;
+        IReadOnlyList<MachineFact> facts = StrategyCall.Guard(reporter.GetType(), owner, plugin.Path, reporter.DescribeMachine);
+        var machine = new JsonObject();
+        foreach (MachineFact fact in facts) machine[fact.Name] = fact.Value;
+        return machine;
     }
 
     /// <summary>The answer of <c>plugins check</c>.</summary>
@@ -95,6 +108,12 @@ internal static class PluginReports
         output.WriteLine();
         output.WriteLine($"{strategy["kind"]} '{strategy["id"]}': {strategy["summary"]}");
         if (strategy["unsafe"] is { } reason) output.WriteLine($"  UNSAFE: {reason}");
+        if (strategy["machine"] is JsonObject machine)
+        {
+            output.WriteLine("  on this machine");
+            output.WriteFacts(machine.Select(fact => ("    " + fact.Key, Text(fact.Value))));
+        }
+
         if ((strategy["options"] as JsonObject)?["properties"] is not JsonObject properties) return;
         output.WriteTable(["  OPTION", "DEFAULT", "ALLOWED", "DESCRIPTION"], properties.Select(property => (IReadOnlyList<Cell>)[
             "  " + property.Key, Text(property.Value?["default"]), Allowed(property.Value), Text(property.Value?["description"])]));

@@ -39,15 +39,22 @@ internal static unsafe class ImageLock
     private static void Hold(SafeFileHandle file, string path, int position)
     {
         var request = new Libc.FileLock { Type = Libc.ReadLock, Start = position, Length = 1 };
-        if (Libc.FCntl(file, Libc.OfdSetLock, &request) != 0) throw InUse(path, Libc.ErrorText(Marshal.GetLastPInvokeError()));
+        if (Control(file, Libc.OfdSetLock, Libc.ProcessSetLock, &request) != 0) throw InUse(path, Libc.ErrorText(Marshal.GetLastPInvokeError()));
     }
 
     private static void Refuse(SafeFileHandle file, string path, int position)
     {
         var question = new Libc.FileLock { Type = Libc.WriteLock, Start = position, Length = 1 };
-        if (Libc.FCntl(file, Libc.OfdGetLock, &question) != 0) throw InUse(path, Libc.ErrorText(Marshal.GetLastPInvokeError()));
+        if (Control(file, Libc.OfdGetLock, Libc.ProcessGetLock, &question) != 0) throw InUse(path, Libc.ErrorText(Marshal.GetLastPInvokeError()));
         if (question.Type == Libc.NoLock) return;
         throw InUse(path, (position % 100) switch { Write => "another process writes it or forbids writing", _ => "another process holds it" });
+    }
+
+    // Linux before 3.15 has the process's locks only, which QEMU takes there too; they end when any descriptor of the file is closed.
+    private static int Control(SafeFileHandle file, int command, int commandBefore315, Libc.FileLock* argument)
+    {
+        int result = Libc.FCntl(file, command, argument);
+        return result != 0 && Marshal.GetLastPInvokeError() == Libc.EInval ? Libc.FCntl(file, commandBefore315, argument) : result;
     }
 
     private static DiagnosticException InUse(string path, string found) => new(

@@ -26,6 +26,8 @@ internal static unsafe partial class Libc
     /// <summary>preadv2: fail with EAGAIN rather than wait.</summary>
     public const int RwfNoWait = 0x08;
 
+    public const int ProcessGetLock = 5;
+    public const int ProcessSetLock = 6;
     public const int OfdGetLock = 36;
     public const int OfdSetLock = 37;
     public const short ReadLock = 0;
@@ -34,6 +36,7 @@ internal static unsafe partial class Libc
 
     public const int EIntr = 4;
     public const int EAgain = 11;
+    public const int EInval = 22;
     public const int ENoSpace = 28;
     public const int EDquot = 122;
     public const int EFBig = 27;

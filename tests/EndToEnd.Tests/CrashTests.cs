@@ -43,7 +43,8 @@ public sealed class CrashTests : Scratch
         {
             writer = Python("write", state, $"{seed}", $"{sphost.Id}", sphost.Uri());
             sphost.WaitForEnd();
-            Assert.True(sphost.Errors.Length == 0, sphost.Errors);
+            // barrierfs notes which mode it took.
+            Assert.True(sphost.Errors.Split('\n').All(line => line.Length == 0 || line.StartsWith("sphost: note ", StringComparison.Ordinal)), sphost.Errors);
         }
 
         string context = $"{pipeline}, seed {seed}: {writer}";

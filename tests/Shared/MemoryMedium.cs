@@ -52,13 +52,17 @@ internal class MemoryMedium : IStorageMedium, IFlushableMedium, IDeallocatingMed
     public bool TryZeroRange(long offset, long length) => TryClear("zero", offset, length);
 
     public T? GetCapability<T>() where T : class =>
-        (CannotFlush && typeof(T) == typeof(IFlushableMedium)) || (CannotDeallocate && typeof(T) == typeof(IDeallocatingMedium)) ? null : this as T;
+        Offers(typeof(T)) ? this as T : null;
 
     public void Dispose()
     {
         Log.Add("dispose");
         GC.SuppressFinalize(this);
     }
+
+    /// <summary>Whether an ability that the class has is there in this test.</summary>
+    protected virtual bool Offers(Type capability) =>
+        !(CannotFlush && capability == typeof(IFlushableMedium)) && !(CannotDeallocate && capability == typeof(IDeallocatingMedium));
 
     private bool TryClear(string operation, long offset, long length)
     {

@@ -92,7 +92,13 @@ internal sealed class ClusterAllocator : ICommitPart
     /// <param name="count">How many one refcount block still counts, at least 1.</param>
     public long ReserveFresh(int wanted, out int count)
     {
-        while (!_refcounts.IsCovered(_freshFrom)) AddRefcountBlock(_freshFrom);
+        while (!IsFree(_freshFrom))
+        {
+            // A damaged image may count clusters behind the end of its file.
+            if (_refcounts.IsCovered(_freshFrom)) _freshFrom++;
+            else AddRefcountBlock(_freshFrom);
+        }
+
         long first = _freshFrom;
         count = 1;
         while (count < wanted && IsFree(first + count)) count++;
@@ -319,7 +325,8 @@ internal sealed class ClusterAllocator : ICommitPart
     {
         var places = new Queue<long>();
         for (int i = (clusters / _header.RefcountBlockEntries) + 1; i > 0; i--) places.Enqueue(Reserve(1, out _, out _));
-        int firstBlock = Array.FindLastIndex(_refcounts.Table, static entry => entry != 0) + 1;
+        // Behind the journal's region as well, which no block need count.
+        int firstBlock = Math.Max(Array.FindLastIndex(_refcounts.Table, static entry => entry != 0) + 1, _refcounts.BlockOf(_freshFrom - 1) + 1);
         int lastBlock = firstBlock + ((clusters - 1) / _header.RefcountBlockEntries);
         GrowTableTo(lastBlock);
         // Growing the table may itself have added blocks.
@@ -399,6 +406,11 @@ internal sealed class ClusterAllocator : ICommitPart
         }
         catch
         {
+            foreach (ulong offset in grown.AsSpan(oldEntries))
+            {
+                if (offset != 0) _metadata.Remove((long)offset / _clusterSize);
+            }
+
             _refcounts.Forget(oldEntries);
             _dirtyTableEntries.RemoveWhere(entry => entry >= oldEntries);
             _refcounts.Table = old;

@@ -60,6 +60,10 @@ internal sealed partial class SphostProcess : IDisposable
     public static SphostProcess ServeTraced(string folder, string trace, string calls, params string[] arguments)
         => Start(folder, "strace", ["-D", "-f", "-ttt", "-e", $"trace={calls}", "-o", trace, Executable, "serve", .. arguments]);
 
+    /// <summary>The same with only the system calls of Linux 3.10.</summary>
+    public static SphostProcess ServeOnLinux310(string folder, params string[] arguments)
+        => Start(folder, Tool.Python, [Tool.Script("linux_3_10.py"), Executable, "serve", .. arguments]);
+
     /// <summary>The URI of an export.</summary>
     public string Uri(string export = "")
     {

@@ -1,0 +1,3 @@
+using StoragePlugins;
+
+[assembly: StoragePlugin("BarrierFS", Description = "order without waiting for durability: fdatabarrier(2), deferred epochs, write-through devices")]
