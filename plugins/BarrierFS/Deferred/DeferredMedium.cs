@@ -10,7 +10,8 @@ namespace StoragePlugins.BarrierFS.Deferred;
 /// <remarks>
 /// <para>Nothing held: writes go straight through, by any number of threads. A barrier puts the end of the epoch into the queue, and as
 /// long as the queue is not empty every write goes into it. One thread at a time, the driver, carries the queue out in its order:
-/// whoever waits for it (a flush, an operation with an answer), else the background thread, which a barrier wakes.</para>
+/// whoever waits for it (a flush, an operation with an answer, a writer without room), else the background thread, which a barrier wakes
+/// and which gives the others <see cref="LingerMilliseconds"/> to come first: handing a sync to another thread costs as much as a fast one.</para>
 /// <para>Syncs are the driver's alone. Linux reports a lost write to one of two concurrent fdatasync calls only; the other would be
 /// believed.</para>
 /// </remarks>
@@ -18,6 +19,9 @@ internal sealed class DeferredMedium : IOrderedMedium, INonBlockingMedium, IDeal
 {
     /// <summary>A flush waits for a sync of each: 64 of 10 ms (a hard disk) stay below a second. Beyond it writes wait.</summary>
     internal const int MaxClosedEpochs = 64;
+
+    /// <summary>A flush that follows its barrier at once, as in a commit, is there in a few microseconds; this is the shortest sleep.</summary>
+    private const int LingerMilliseconds = 1;
 
     /// <summary>A read that pieces leave the queue under so often is done with the queue at rest.</summary>
     private const int MaxReadAttempts = 4;
@@ -36,6 +40,7 @@ internal sealed class DeferredMedium : IOrderedMedium, INonBlockingMedium, IDeal
     private readonly Poison _poison;
     private Thread? _thread;
     private bool _isDriven;
+    private bool _isWoken;
     private bool _isStopping;
     private int _waiting;
 
@@ -116,10 +121,10 @@ internal sealed class DeferredMedium : IOrderedMedium, INonBlockingMedium, IDeal
             if (_queue.IsEmpty ? _changes == _synced : _queue.IsOpenEpochEmpty) return;
             StartThread();
             _queue.CloseEpoch();
+            WakeThread();
         }
 
         _meter.CountBarrier();
-        _work.Set();
     }
 
     public void Flush()
@@ -216,7 +221,7 @@ internal sealed class DeferredMedium : IOrderedMedium, INonBlockingMedium, IDeal
                 int piece = EpochQueue.PieceLength(offset, data.Length);
                 if (_queue.ClosedEpochs >= MaxClosedEpochs || !_queue.TryHold(offset, data[..piece], content))
                 {
-                    Wait();
+                    DriveOrWait(0);
                     continue;
                 }
 
@@ -337,6 +342,7 @@ internal sealed class DeferredMedium : IOrderedMedium, INonBlockingMedium, IDeal
         }
     }
 
+    /// <summary>One step at least, and on up to a ticket; or waits for what the present driver does.</summary>
     private void DriveOrWait(long ticket)
     {
         if (_isDriven)
@@ -355,7 +361,7 @@ internal sealed class DeferredMedium : IOrderedMedium, INonBlockingMedium, IDeal
     {
         _isDriven = false;
         WakeWaiting();
-        if (!_queue.IsEmpty && !_poison.IsSet) _work.Set();
+        if (!_queue.IsEmpty && !_poison.IsSet) WakeThread();
     }
 
     private void Step()
@@ -439,15 +445,24 @@ internal sealed class DeferredMedium : IOrderedMedium, INonBlockingMedium, IDeal
         _thread.Start();
     }
 
+    private void WakeThread()
+    {
+        if (_isWoken) return;
+        _isWoken = true;
+        _work.Set();
+    }
+
     private void DriveInBackground()
     {
         while (true)
         {
             _work.WaitOne();
+            Thread.Sleep(LingerMilliseconds);
             lock (_gate)
             {
                 if (_isStopping) return;
-                // A driver that is at it sets the event again when it leaves anything.
+                _isWoken = false;
+                // A driver that is at it wakes this thread again when it leaves anything.
                 if (!_isDriven && !_queue.IsEmpty && !_poison.IsSet) DriveOrWait(long.MaxValue);
             }
         }
