@@ -43,6 +43,7 @@ internal static class HostCommandLine
             ImageCommand.Create(services),
             PluginsCommand.Create(services),
             PipelinesCommand.Create(services),
+            CompareCommand.Create(services),
         };
         root.Options.Add(services.Plugins);
         foreach (Option option in root.Options)

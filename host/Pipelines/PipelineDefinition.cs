@@ -66,16 +66,24 @@ internal static class BuiltInPipelines
     /// <summary>qcow2 by QEMU's order of flushes.</summary>
     public const string Qcow2Ordered = "qcow2-ordered";
 
+    /// <summary>qcow2 with a journal inside the image.</summary>
+    public const string Qcow2Journal = "qcow2-journal";
+
+    /// <summary>qcow2 with a journal in persistent memory, beside the image unless a configuration says where.</summary>
+    public const string Qcow2Pm = "qcow2-pm";
+
     /// <summary>qcow2 by the same order, where only the last flush need wait.</summary>
     public const string Qcow2Barrier = "qcow2-barrier";
 
     /// <summary>What a new image gets when nothing is said.</summary>
-    public const string Default = Qcow2Ordered;
+    public const string Default = Qcow2Journal;
 
     /// <summary>All of them. Their names mean the same everywhere: a configuration cannot redefine them.</summary>
     public static IReadOnlyList<PipelineDefinition> All { get; } =
     [
+        Define(Qcow2Journal, "qcow2", "internal", "fdatasync", "qcow2 with a journal inside the image: one fdatasync a guest flush"),
         Define(Qcow2Ordered, "qcow2", "ordered", "fdatasync", "qcow2 as QEMU keeps it: an fdatasync wherever order matters"),
+        Define(Qcow2Pm, "qcow2", "pm", "fdatasync", "qcow2 with a journal in persistent memory: metadata and short writes cost no fdatasync"),
         Define(Qcow2Barrier, "qcow2", "ordered", "barrierfs", "qcow2 as QEMU keeps it, a barrier where order matters; one fdatasync a guest flush for durability"),
         Define(Raw, "raw", "ordered", "fdatasync", "the image's bytes are the disk's; one fdatasync a guest flush"),
     ];

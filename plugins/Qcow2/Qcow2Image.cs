@@ -46,6 +46,7 @@ internal sealed class Qcow2Image : IDiskImage
         if (journal.IsAtomic && !readOnly && options.Preallocate > 0 && storage.GetCapability<IPreallocatingMedium>() is { } preallocating)
             _ahead = new AppendAhead(header, metadataLock, preallocating, Maps, allocator, Reader, remapper, gate, Committer, Epochs, options.Preallocate);
         Extents = new ExtentDescriber(Reader, backing, header.ClusterBits, _ahead);
+        SnapshotExtents = new ExtentDescriber(Reader, backing, header.ClusterBits, ahead: null);
         Writer = new ClusterWriter(header, metadataLock, storage, Maps, metadata, allocator, Reader, remapper, gate, Committer, _ahead);
         Zeroer = new ClusterZeroer(header, metadataLock, Maps, Reader, remapper, Writer, gate, Committer, _ahead);
         Resizer = new ImageResizer(header, metadataLock, Maps, Zeroer, Committer, Epochs, storage.Name, backing);
@@ -62,6 +63,8 @@ internal sealed class Qcow2Image : IDiskImage
     public ClusterReader Reader { get; }
 
     public ExtentDescriber Extents { get; }
+
+    public ExtentDescriber SnapshotExtents { get; }
 
     public ClusterWriter Writer { get; }
 

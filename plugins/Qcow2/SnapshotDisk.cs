@@ -42,7 +42,7 @@ internal sealed class SnapshotDisk : IVirtualDisk, IExtentDisk
     {
         Check("describe", offset, length);
         using RequestEpochs.Request request = _image.Epochs.Enter();
-        return _image.Extents.Describe(_l1, offset, length, extents);
+        return _image.SnapshotExtents.Describe(_l1, offset, length, extents);
     }
 
     public void Write(long offset, ReadOnlySpan<byte> data, WriteFlags flags = WriteFlags.None) =>

@@ -8,6 +8,9 @@ public sealed class SlowMediumTests
 {
     private static readonly TimeSpan s_cost = TimeSpan.FromMilliseconds(3);
 
+    // Where something must not be paid for, on a machine that is busy with other things.
+    private static readonly TimeSpan s_highCost = TimeSpan.FromMilliseconds(200);
+
     [Fact]
     public void A_flush_takes_its_cost_and_hardly_more()
     {
@@ -15,32 +18,32 @@ public sealed class SlowMediumTests
         IFlushableMedium flushable = medium.GetCapability<IFlushableMedium>()!;
         TimeSpan[] times = [.. Enumerable.Range(0, 21).Select(i => Time(i % 2 == 0 ? flushable.FlushData : flushable.FlushAll)).Order()];
         Assert.True(times[0] >= s_cost, $"{times[0]}");
-        // The median: a busy machine may keep some of them waiting.
-        Assert.True(times[10] < s_cost + TimeSpan.FromMilliseconds(0.2), $"{times[10]}");
+        // The fastest: a busy machine may keep most of them waiting.
+        Assert.True(times[0] < s_cost + TimeSpan.FromMilliseconds(0.2), $"{times[0]}");
     }
 
     [Fact]
     public void A_write_takes_its_cost_and_arrives_with_its_content_class()
     {
         var inner = new LoggingMedium();
-        IStorageMedium medium = Slow(inner, new SlowOptions { Write = s_cost });
-        Assert.True(Time(() => medium.Write(512, [1, 2], ContentClass.Map)) >= s_cost);
+        IStorageMedium medium = Slow(inner, new SlowOptions { Write = s_highCost });
+        Assert.True(Time(() => medium.Write(512, [1, 2], ContentClass.Map)) >= s_highCost);
         Assert.Equal(["write 512+2 Map"], inner.Log);
-        Assert.True(Time(() => medium.GetCapability<IFlushableMedium>()!.FlushData()) < s_cost);
+        Assert.True(Time(() => medium.GetCapability<IFlushableMedium>()!.FlushData()) < s_highCost);
     }
 
     [Fact]
     public void A_flush_pays_for_the_jumps_since_the_last_one_and_not_for_writes_in_a_row()
     {
-        IStorageMedium medium = Slow(new LoggingMedium(), new SlowOptions { Seek = s_cost });
+        IStorageMedium medium = Slow(new LoggingMedium(), new SlowOptions { Seek = s_highCost });
         IFlushableMedium flushable = medium.GetCapability<IFlushableMedium>()!;
         medium.Write(0, new byte[512], ContentClass.GuestData); // to the first place: a jump
         medium.Write(512, new byte[512], ContentClass.GuestData);
         medium.Write(1024, new byte[512], ContentClass.GuestData);
         medium.Write(4096, new byte[512], ContentClass.GuestData); // a jump
         TimeSpan first = Time(flushable.FlushData), second = Time(flushable.FlushData);
-        Assert.True(first >= s_cost * 2 && first < s_cost * 3, $"{first}");
-        Assert.True(second < s_cost, $"{second}");
+        Assert.True(first >= s_highCost * 2 && first < s_highCost * 3, $"{first}");
+        Assert.True(second < s_highCost, $"{second}");
     }
 
     [Fact]

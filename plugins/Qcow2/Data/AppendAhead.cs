@@ -296,9 +296,7 @@ internal sealed class AppendAhead : IDisposable
     {
         for (long c = first; c < end; c++)
         {
-            long target = host + (c - first);
-            _remapper.Replace(slice, c, (ulong)(target << _header.ClusterBits) | Qcow2Layout.CopiedFlag, punch: false);
-            _allocator.Confirm(target);
+            _remapper.MapReserved(slice, c, host + (c - first));
         }
 
         _committer.Publish(new PublishedExtent(host << _header.ClusterBits, (end - first) << _header.ClusterBits, PriorContent.Zeros));

@@ -70,6 +70,10 @@ internal sealed class ClusterReader(Qcow2Header header, IOrderedMedium storage, 
     /// <summary>Whether an unallocated cluster that starts here may show bytes of the backing file.</summary>
     public bool HasBackingAt(long offset) => backing is not null && offset < backing.Length;
 
+    /// <summary>Whether a cluster that starts here reads as zeros whatever a host cluster holds.</summary>
+    public bool ReadsAsZeros(ClusterKind kind, long offset) =>
+        kind is ClusterKind.Zero or ClusterKind.ZeroAllocated || (kind == ClusterKind.Unallocated && !HasBackingAt(offset));
+
     /// <summary>Takes an entry apart, refusing what no valid image has.</summary>
     public ClusterMapping Decode(ulong entry, long guestOffset)
     {

@@ -16,6 +16,22 @@ internal sealed class ClusterRemapper(Qcow2Header header, object metadataLock, M
         return maps.Cache.GetPinned(table, index);
     }
 
+    /// <summary>Under the metadata lock: counts a reserved host cluster and maps it. When that fails the cluster is still reserved, and not mapped.</summary>
+    public void MapReserved(L2Slice slice, long guestCluster, long hostCluster)
+    {
+        // Counted first: nothing may fail between the mapping and the count, or the cluster would be handed out again.
+        allocator.Confirm(hostCluster);
+        try
+        {
+            Replace(slice, guestCluster, (ulong)(hostCluster << header.ClusterBits) | Qcow2Layout.CopiedFlag, punch: false);
+        }
+        catch
+        {
+            allocator.Retract(hostCluster);
+            throw;
+        }
+    }
+
     /// <summary>Under the metadata lock: replaces the entry of a guest cluster; a host cluster that both entries name stays as it is.</summary>
     /// <param name="slice">The pinned slice.</param>
     /// <param name="guestCluster">Guest cluster index.</param>
@@ -30,7 +46,7 @@ internal sealed class ClusterRemapper(Qcow2Header header, object metadataLock, M
         if (before.Kind == ClusterKind.Compressed)
         {
             (long first, long last) = compressed.HostClustersOf(old);
-            for (long c = first; c <= last; c++) allocator.Release(c, punch);
+            allocator.Release(first, last, punch);
             compressed.Forget(old);
         }
         else if (before.HostOffset != 0 && before.HostOffset != (long)(entry & Qcow2Layout.OffsetMask))

@@ -13,6 +13,7 @@ internal sealed class ClusterWriter(
     Qcow2Header header, object metadataLock, IOrderedMedium storage, MapTables maps, MetadataMap metadata, ClusterAllocator allocator,
     ClusterReader reader, ClusterRemapper remapper, AllocationGate gate, Committer committer, AppendAhead? ahead)
 {
+    private readonly IInlineMedium? _inline = storage.GetCapability<IInlineMedium>();
     private readonly int _clusterBits = header.ClusterBits;
     private readonly int _clusterSize = header.ClusterSize;
 
@@ -134,17 +135,21 @@ internal sealed class ClusterWriter(
         int recorded = 0;
         try
         {
-            WriteData(offset, data[..length], host + inCluster, isFresh);
+            bool wasZero = ReadsAsZeros(slice, offset >> _clusterBits, used);
+            bool rides = !wasZero && TryRide(offset, data[..length], host + inCluster);
+            if (!rides) WriteData(offset, data[..length], host + inCluster, isFresh);
             lock (metadataLock)
             {
+                // Published first: should recording fail half-way, what was recorded is in the next commit.
+                // Zeros at the end of the file are as good as what was there before only where that read as zeros too.
+                if (!rides) committer.Publish(new PublishedExtent(host, (long)used << _clusterBits, isFresh && wasZero ? PriorContent.Zeros : PriorContent.Unknown));
                 for (; recorded < used; recorded++)
                 {
                     long target = host + ((long)recorded << _clusterBits);
-                    remapper.Replace(slice, (offset >> _clusterBits) + recorded, (ulong)target | Qcow2Layout.CopiedFlag, punch: false);
-                    if (isReserved) allocator.Confirm(target >> _clusterBits);
+                    long guest = (offset >> _clusterBits) + recorded;
+                    if (isReserved) remapper.MapReserved(slice, guest, target >> _clusterBits);
+                    else remapper.Replace(slice, guest, (ulong)target | Qcow2Layout.CopiedFlag, punch: false);
                 }
-
-                committer.Publish(new PublishedExtent(host, (long)used << _clusterBits, isFresh ? PriorContent.Zeros : PriorContent.Unknown));
             }
         }
         finally
@@ -156,6 +161,39 @@ internal sealed class ClusterWriter(
         }
 
         return length;
+    }
+
+    /// <summary>Whether the guest has seen all of these clusters as zeros so far.</summary>
+    private bool ReadsAsZeros(L2Slice slice, long first, int count)
+    {
+        for (long c = first; c < first + count; c++)
+        {
+            long offset = c << _clusterBits;
+            if (!reader.ReadsAsZeros(reader.Decode(slice[(int)c & (slice.Count - 1)], offset).Kind, offset)) return false;
+        }
+
+        return true;
+    }
+
+    /// <summary>Lets one copied cluster ride in the journal's record together with its mapping, which saves the barrier between them.</summary>
+    private bool TryRide(long offset, ReadOnlySpan<byte> data, long host)
+    {
+        if (_inline is null || data.Length > _clusterSize) return false;
+        int head = (int)(offset & (_clusterSize - 1));
+        if (head + data.Length > _clusterSize) return false;
+        if (data.Length == _clusterSize) return _inline.TryWriteInline(host, data);
+        byte[] buffer = ArrayPool<byte>.Shared.Rent(_clusterSize);
+        try
+        {
+            Span<byte> cluster = buffer.AsSpan(0, _clusterSize);
+            reader.Read(maps.L1, offset - head, cluster);
+            data.CopyTo(cluster[head..]);
+            return _inline.TryWriteInline(host - head, cluster);
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(buffer);
+        }
     }
 
     private void WriteData(long offset, ReadOnlySpan<byte> data, long host, bool isFresh)
@@ -174,8 +212,7 @@ internal sealed class ClusterWriter(
     {
         int head = (int)(offset & (_clusterSize - 1));
         reader.TryDescribe(maps.L1, offset, 1, mayWait: true, out ClusterReader.Run old);
-        bool surroundedByZeros = old.Kind is ClusterKind.Zero or ClusterKind.ZeroAllocated
-            || (old.Kind == ClusterKind.Unallocated && !reader.HasBackingAt(offset - head));
+        bool surroundedByZeros = reader.ReadsAsZeros(old.Kind, offset - head);
         if (isFresh && surroundedByZeros)
         {
             storage.Write(host, data, ContentClass.GuestData);

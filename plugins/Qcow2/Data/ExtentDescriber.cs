@@ -1,6 +1,10 @@
 namespace StoragePlugins.Qcow2.Data;
 
 /// <summary>Describes guest ranges: allocated, zero, or whatever the backing chain says.</summary>
+/// <param name="reader">Reads maps.</param>
+/// <param name="backing">The backing file.</param>
+/// <param name="clusterBits">log2 of the cluster size.</param>
+/// <param name="ahead">What is mapped ahead on the live disk; <see langword="null"/> for a snapshot, whose map it says nothing of.</param>
 internal sealed class ExtentDescriber(ClusterReader reader, IVirtualDisk? backing, int clusterBits, AppendAhead? ahead)
 {
     private readonly IExtentDisk? _backingExtents = backing?.GetCapability<IExtentDisk>();

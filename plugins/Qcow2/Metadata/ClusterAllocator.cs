@@ -180,15 +180,26 @@ internal sealed class ClusterAllocator : ICommitPart
         _held.Remove(cluster);
     }
 
+    /// <summary>Takes back a <see cref="Confirm"/> of the present transaction: the cluster is reserved again. Cannot fail.</summary>
+    public void Retract(long cluster)
+    {
+        _held.Add(cluster);
+        _refcounts.Set(cluster, 0, _transaction);
+    }
+
+    /// <summary>One reference to each of some clusters is gone. When one of the counts is wrong or cannot be read, none is changed.</summary>
+    public void Release(long first, long last, bool punch)
+    {
+        for (long c = first; c <= last; c++) RequireCounted(c);
+        for (long c = first; c <= last; c++) Release(c, punch);
+    }
+
     /// <summary>One reference to a cluster is gone.</summary>
     /// <param name="cluster">Cluster index.</param>
     /// <param name="punch">Give its space back to the host when nobody references it any more.</param>
     public void Release(long cluster, bool punch)
     {
-        ulong count = _refcounts.Get(cluster);
-        if (count == 0)
-            throw new StorageException(StorageError.Io, "free", _storage.Name, cluster * _clusterSize, _clusterSize,
-                "the image is corrupt: the cluster's refcount is 0 already; run: sphost image check --repair all");
+        ulong count = RequireCounted(cluster);
         _refcounts.Set(cluster, count - 1, _transaction);
         if (count > 1) return;
         _held.Add(cluster);
@@ -231,7 +242,8 @@ internal sealed class ClusterAllocator : ICommitPart
 
     public void End(bool failed)
     {
-        _refcounts.EndCommit(_refcountsTaken, failed);
+        if (failed) _transaction--;
+        _refcounts.EndCommit(_refcountsTaken, failed, _transaction);
         if (failed)
         {
             _dirtyTableEntries.UnionWith(_tableEntriesTaken);
@@ -261,6 +273,13 @@ internal sealed class ClusterAllocator : ICommitPart
             _held.Remove(freed.Cluster);
             _searchFrom = Math.Min(_searchFrom, freed.Cluster);
         }
+    }
+
+    private ulong RequireCounted(long cluster)
+    {
+        ulong count = _refcounts.Get(cluster);
+        return count > 0 ? count : throw new StorageException(StorageError.Io, "free", _storage.Name, cluster * _clusterSize, _clusterSize,
+            "the image is corrupt: the cluster's refcount is 0 already; run: sphost image check --repair all");
     }
 
     private void Hold(long cluster)

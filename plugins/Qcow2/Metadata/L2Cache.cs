@@ -27,6 +27,7 @@ internal sealed class L2Cache
     private readonly List<L2Slice> _clock = [];
     private readonly int _capacity;
     private readonly int _sliceBytes;
+    private readonly int _clusterSize;
     private readonly List<L2Slice> _dirty = [];
     private int _hand;
     private long _changes;
@@ -35,6 +36,7 @@ internal sealed class L2Cache
     {
         _storage = storage;
         _metadataLock = metadataLock;
+        _clusterSize = header.ClusterSize;
         _sliceBytes = Math.Min(header.ClusterSize, SliceBytes);
         _capacity = (int)Math.Clamp(capacityBytes / _sliceBytes, 4, 1 << 22);
         EntriesPerSlice = _sliceBytes / 8;
@@ -88,6 +90,15 @@ internal sealed class L2Cache
     public void Unpin(L2Slice slice)
     {
         lock (_metadataLock) slice.Pins--;
+    }
+
+    /// <summary>Under the metadata lock: a new table begins here. What the cache still holds of one that was freed is dropped; nobody uses it any more.</summary>
+    public void Forget(long tableOffset)
+    {
+        for (long key = tableOffset; key < tableOffset + _clusterSize; key += _sliceBytes)
+        {
+            if (_slices.TryRemove(key, out L2Slice? slice)) _clock.Remove(slice);
+        }
     }
 
     /// <summary>Under the metadata lock: changes an entry of a pinned slice.</summary>

@@ -16,7 +16,6 @@ internal sealed class MapTables : ICommitPart
     private readonly HashSet<long> _unlinked = [];
     private List<(L2Slice, ulong[])> _slicesTaken = [];
     private int[] _rootsTaken = [];
-    private long[] _unlinkedTaken = [];
     private bool _rootMoved, _rootMovedTaken, _sizeChanged, _sizeChangedTaken;
     private ulong[] _l1;
 
@@ -48,6 +47,7 @@ internal sealed class MapTables : ICommitPart
         }
 
         long table = _allocator.AllocateTable(1, content, ContentClass.Map);
+        Cache.Forget(table);
         Volatile.Write(ref _l1[index], (ulong)table | Qcow2Layout.CopiedFlag);
         _dirtyRoots.Add(index);
         _unlinked.Add(table);
@@ -103,8 +103,9 @@ internal sealed class MapTables : ICommitPart
             transaction.Add(CommitStage.MapRoot, ContentClass.Header, Qcow2Layout.SizeFieldOffset, bytes[..8]);
         }
 
-        (_rootsTaken, _unlinkedTaken) = ([.. _dirtyRoots], [.. _unlinked]);
+        _rootsTaken = [.. _dirtyRoots];
         _dirtyRoots.Clear();
+        // Also for a commit that fails: it may have linked some of them.
         _unlinked.Clear();
         (_rootMovedTaken, _sizeChangedTaken) = (_rootMoved, _sizeChanged);
         _rootMoved = _sizeChanged = false;
@@ -115,7 +116,6 @@ internal sealed class MapTables : ICommitPart
         Cache.EndCommit(_slicesTaken, failed);
         if (!failed) return;
         _dirtyRoots.UnionWith(_rootsTaken);
-        _unlinked.UnionWith(_unlinkedTaken);
         _rootMoved |= _rootMovedTaken;
         _sizeChanged |= _sizeChangedTaken;
     }

@@ -150,8 +150,8 @@ internal sealed class RefcountBlocks
                 continue;
             }
 
-            taken.Add(new Taken(cluster, change));
-            if (now == change.Committed) continue;
+            taken.Add(new Taken(cluster, change, now));
+            if (now == change.Committed && !change.Unsure) continue;
             bool late = now < change.Committed && downStage >= 0;
             (late ? downs : ups).Add(cluster);
             if (late) notUps.Add(cluster);
@@ -164,7 +164,10 @@ internal sealed class RefcountBlocks
     }
 
     /// <summary>The commit ended: its slices may be evicted, or, when it failed, its changes are due again.</summary>
-    public void EndCommit(List<Taken> taken, bool failed)
+    /// <param name="taken">What the commit took.</param>
+    /// <param name="failed">Each of its entries may or may not have reached the medium.</param>
+    /// <param name="number">The transaction's number; when it failed, that of the next one too.</param>
+    public void EndCommit(List<Taken> taken, bool failed, long number)
     {
         foreach (Taken item in taken)
         {
@@ -173,16 +176,24 @@ internal sealed class RefcountBlocks
             {
                 slice.Pins--;
             }
-            else if (_changes.TryGetValue(item.Cluster, out Change newer))
-            {
-                _changes[item.Cluster] = newer with { Committed = item.Change.Committed };
-                slice.Pins--;
-            }
             else
             {
-                _changes.Add(item.Cluster, item.Change);
+                // The higher of the two counts that it may have: that is what it must not fall below too early.
+                Change due = item.Change with { Committed = Math.Max(item.Change.Committed, item.Written), Unsure = true };
+                if (_changes.TryGetValue(item.Cluster, out Change newer))
+                {
+                    due = due with { ChangedIn = newer.ChangedIn };
+                    slice.Pins--;
+                }
+
+                _changes[item.Cluster] = due;
             }
         }
+
+        if (!failed) return;
+        // What was changed while the commit ran goes into the next one, which has the same number.
+        foreach (long cluster in _changes.Where(c => c.Value.ChangedIn > number).Select(static c => c.Key).ToArray())
+            _changes[cluster] = _changes[cluster] with { ChangedIn = number };
     }
 
     /// <summary>Adds after-images of some entries, neighbours joined, with other changed entries that share their bytes shown as committed. Both lists ascend.</summary>
@@ -247,10 +258,11 @@ internal sealed class RefcountBlocks
     }
 
     /// <summary>A cluster's change that a commit took.</summary>
-    public readonly record struct Taken(long Cluster, Change Change);
+    public readonly record struct Taken(long Cluster, Change Change, ulong Written);
 
-    /// <summary>The count at the last commit, and the transaction that last changed it.</summary>
-    public readonly record struct Change(ulong Committed, long ChangedIn);
+    /// <summary>The count at the last commit, the transaction that last changed it, and whether a failed commit may have left another count on the
+    /// medium, so that it has to be written even where it is the same.</summary>
+    public readonly record struct Change(ulong Committed, long ChangedIn, bool Unsure = false);
 
     private sealed class Slice(long hostOffset, byte[] bytes)
     {

@@ -66,6 +66,16 @@ internal sealed record ToolResult(string CommandLine, int ExitCode, string Outpu
         return this;
     }
 
+    /// <summary>Requires that it failed with this code on its last line, after notes.</summary>
+    public ToolResult ExpectErrorAfterNotes(string code)
+    {
+        Expect(1);
+        string[] lines = Errors.Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        Assert.StartsWith($"sphost: error {code}: ", lines[^1], StringComparison.Ordinal);
+        Assert.All(lines[..^1], line => Assert.StartsWith("sphost: note ", line, StringComparison.Ordinal));
+        return this;
+    }
+
     /// <summary>Requires that it failed as users are promised: exit 1, one line, this code, no stack trace.</summary>
     public ToolResult ExpectError(string code)
     {

@@ -1,5 +1,3 @@
-using StoragePlugins.Ordered;
-
 namespace StoragePlugins.Qcow2.Tests.Disk;
 
 /// <summary>Preallocation ahead of a guest that appends: it saves metadata, and nobody can see it.</summary>
@@ -7,7 +5,7 @@ public sealed class AppendAheadTests : ScratchFolder
 {
     private const int Cluster = 64 << 10;
 
-    private static readonly TestJournal s_atomic = new("ordered", (site, home, context) => new AtomicSession(new OrderedJournal().Open(site, home, context)));
+    private static readonly TestJournal s_atomic = TestJournal.Atomic();
 
     [Fact]
     public void Appends_into_a_prepared_run_change_no_metadata()
@@ -163,29 +161,5 @@ public sealed class AppendAheadTests : ScratchFolder
         random.NextBytes(data);
         disk.Write(offset, data);
         data.CopyTo(model, offset);
-    }
-
-    /// <summary>Says that it is atomic, which is what turns preallocation on; no test here cuts the power inside a commit.</summary>
-    private sealed class AtomicSession(IJournalSession inner) : IJournalSession
-    {
-        public IOrderedMedium Home => inner.Home;
-
-        public long MaxTransactionBytes => inner.MaxTransactionBytes;
-
-        public bool IsAtomic => true;
-
-        public RecoveryReport Recover() => inner.Recover();
-
-        public void Start() => inner.Start();
-
-        public void Commit(MetadataTransaction transaction, CommitGoal goal) => inner.Commit(transaction, goal);
-
-        public void Checkpoint() => inner.Checkpoint();
-
-        public void Close() => inner.Close();
-
-        public T? GetCapability<T>() where T : class => null;
-
-        public void Dispose() => inner.Dispose();
     }
 }

@@ -15,13 +15,23 @@ internal sealed class CountingOrderedMedium(IStorageMedium inner) : IOrderedMedi
     /// <summary>Called before each write; throws to make it fail.</summary>
     public Action<long, int, ContentClass>? BeforeWrite { get; set; }
 
+    /// <summary>Called before each read; throws to make it fail.</summary>
+    public Action<long, int>? BeforeRead { get; set; }
+
+    /// <summary>Called before each change of length; throws to make it fail.</summary>
+    public Action<long>? BeforeSetLength { get; set; }
+
     public string Name => inner.Name;
 
     public long Length => inner.Length;
 
     public bool IsReadOnly => inner.IsReadOnly;
 
-    public int Read(long offset, Span<byte> buffer) => inner.Read(offset, buffer);
+    public int Read(long offset, Span<byte> buffer)
+    {
+        BeforeRead?.Invoke(offset, buffer.Length);
+        return inner.Read(offset, buffer);
+    }
 
     public void Write(long offset, ReadOnlySpan<byte> data, ContentClass content)
     {
@@ -29,7 +39,11 @@ internal sealed class CountingOrderedMedium(IStorageMedium inner) : IOrderedMedi
         inner.Write(offset, data, content);
     }
 
-    public void SetLength(long length) => inner.SetLength(length);
+    public void SetLength(long length)
+    {
+        BeforeSetLength?.Invoke(length);
+        inner.SetLength(length);
+    }
 
     public void Barrier() => Interlocked.Increment(ref _barriers);
 

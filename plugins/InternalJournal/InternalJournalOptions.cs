@@ -1,0 +1,23 @@
+using System.ComponentModel;
+using System.ComponentModel.DataAnnotations;
+
+namespace StoragePlugins.InternalJournal;
+
+/// <summary>The options of the journal <c>internal</c>.</summary>
+public sealed class InternalJournalOptions
+{
+    /// <summary>Bytes of the region inside the image.</summary>
+    [Description("the journal's region inside the image; given back when the image is closed")]
+    [Range(4L << 20, 256L << 20)]
+    public long RegionSize { get; set; } = 16 << 20;
+
+    /// <summary>Dual mode's threshold.</summary>
+    [Description("guest writes of up to this size ride in the journal until a checkpoint; 0 for none")]
+    [Range(0, 64 << 10)]
+    public int MaxInline { get; set; } = 8 << 10;
+
+    /// <summary>Memory for what is not home yet.</summary>
+    [Description("memory for bytes that are in the journal and not yet in their places")]
+    [Range(1L << 20, 1L << 30)]
+    public long Overlay { get; set; } = 16 << 20;
+}

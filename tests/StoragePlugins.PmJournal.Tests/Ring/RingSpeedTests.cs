@@ -1,0 +1,56 @@
+using System.Diagnostics;
+using StoragePlugins.Host.Media;
+using StoragePlugins.PmJournal.Ring;
+using Xunit.Abstractions;
+
+namespace StoragePlugins.PmJournal.Tests.Ring;
+
+public sealed class RingSpeedTests(ITestOutputHelper output)
+{
+    private const int RingBytes = 16 << 20;
+
+    /// <summary>A disk flush takes some 100 µs: a commit here must be out of that order, also on a machine that is busy.</summary>
+    private const int LeastCommitsPerSecond = 50_000;
+
+    [Theory]
+    [InlineData(48, 3_000_000)]
+    [InlineData(64, 2_000_000)]
+    [InlineData(4096, 500_000)]
+    public void Commit_in_mapped_memory_is_no_disk_flush(int contentBytes, int commits)
+    {
+        string path = $"/dev/shm/sp-ring-{Guid.NewGuid():N}";
+        File.WriteAllBytes(path, new byte[RingBytes]);
+        try
+        {
+            using var medium = new FileMedium(File.OpenHandle(path, FileMode.Open, FileAccess.ReadWrite), "ring", path, false, new StorageMeter());
+            IPersistentMemory memory = medium.Map(new MappingRequest { Emulated = true });
+            var ring = new PmRing(memory, 0, RingBytes, new RecordSeal(Guid.NewGuid(), Guid.NewGuid(), 1), writtenByMsync: false);
+            ring.Initialize(1);
+            byte[] content = new byte[contentBytes];
+            Random.Shared.NextBytes(content);
+            Run(ring, content, commits / 10);
+            long allocated = GC.GetAllocatedBytesForCurrentThread();
+            double seconds = Run(ring, content, commits);
+            allocated = GC.GetAllocatedBytesForCurrentThread() - allocated;
+            output.WriteLine($"{contentBytes} B: {commits / seconds:N0} commits/s, {seconds / commits * 1e9:N0} ns each, {allocated} bytes allocated in all");
+            Assert.True(commits / seconds > LeastCommitsPerSecond, $"{commits / seconds:N0} commits/s");
+            Assert.True(allocated < 1024, "a commit allocates nothing");
+        }
+        finally
+        {
+            File.Delete(path);
+        }
+    }
+
+    private static double Run(PmRing ring, byte[] content, int commits)
+    {
+        var clock = Stopwatch.StartNew();
+        for (int i = 0; i < commits; i++)
+        {
+            if (!ring.HasRoom(content.Length)) ring.MoveTail(ring.NextTransaction, ring.Head);
+            ring.Append(content);
+        }
+
+        return clock.Elapsed.TotalSeconds;
+    }
+}
