@@ -200,7 +200,8 @@ public sealed class JournalSession : IJournalSession
         for (int i = 0; i < transaction.Published.Count; i++)
         {
             PublishedExtent extent = transaction.Published[i];
-            if (extent.Prior == PriorContent.Unknown) _tables.Add(new HomeRange(extent.Offset, extent.Length));
+            var range = new HomeRange(extent.Offset, extent.Length);
+            if (extent.Prior == PriorContent.Unknown && !_tables.Contains(range)) _tables.Add(range);
         }
 
         long bytes = 0;
