@@ -366,7 +366,7 @@ public sealed class DeferredMediumTests : IDisposable
             },
             TaskCreationOptions.LongRunning);
         Thread.Sleep(s_pause);
-        Assert.DoesNotContain(_medium.Log!, line => line.Event == WatchedEvent.Other);
+        Assert.DoesNotContain(_medium.LogSoFar(), line => line.Event == WatchedEvent.Other);
         Assert.Equal(2, Read(4096));
         _medium.SyncGate.Set();
         Assert.True(operations.Wait(s_deadline));
@@ -455,9 +455,9 @@ public sealed class DeferredMediumTests : IDisposable
         return _ordered.Read(offset, read) == 1 ? read[0] : -1;
     }
 
-    private IEnumerable<WatchedLine> Writes() => _medium.Log!.Where(line => line.Event == WatchedEvent.WriteStart);
+    private IEnumerable<WatchedLine> Writes() => _medium.LogSoFar().Where(line => line.Event == WatchedEvent.WriteStart);
 
-    private string Summary() => string.Join(' ', _medium.Log!.Select(line => line.Event switch
+    private string Summary() => string.Join(' ', _medium.LogSoFar().Select(line => line.Event switch
     {
         WatchedEvent.WriteStart => "write",
         WatchedEvent.SyncEnd => "sync",

@@ -119,6 +119,12 @@ internal sealed class WatchedMedium : IStorageMedium, IFlushableMedium, IDealloc
 
     public void Dispose() => IsDisposed = true;
 
+    /// <summary>The log now, while calls may come in.</summary>
+    public WatchedLine[] LogSoFar()
+    {
+        lock (_gate) return [.. Log!];
+    }
+
     /// <summary>The medium's bytes now.</summary>
     public byte[] Content()
     {
