@@ -70,6 +70,8 @@ internal sealed class JournaledHome : IOrderedMedium, IDeallocatingMedium, INonB
 
     public bool TryZeroRange(long offset, long length) => _writer.Clear(offset, length, _zero);
 
+    public long FreeBytes => _preallocating!.FreeBytes;
+
     public void Preallocate(long offset, long length) => _ = _writer.Clear(offset, length, _preallocate);
 
     public (long Length, bool IsHole) DescribeRun(long offset)

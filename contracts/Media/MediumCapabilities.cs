@@ -64,6 +64,9 @@ public interface IPreallocatingMedium
     /// <summary>Allocates the range and fills it with zeros, by the device (<c>FALLOC_FL_WRITE_ZEROES</c>) or by large writes.</summary>
     /// <remarks>Whatever the range held is gone. Grows the medium where needed. Not durable until a flush.</remarks>
     void Preallocate(long offset, long length);
+
+    /// <summary>Bytes that the host can still allocate for this medium; <see cref="long.MaxValue"/> when that is not known. A hint: others allocate as well.</summary>
+    long FreeBytes => long.MaxValue;
 }
 
 /// <summary>Capability: the medium knows which of its ranges occupy space.</summary>

@@ -133,6 +133,15 @@ internal sealed unsafe class FileMedium : IStorageMedium, IFileMedium, IFlushabl
         return true;
     }
 
+    public long FreeBytes
+    {
+        get
+        {
+            Libc.StatFsBuffer fileSystem;
+            return Libc.FStatFs(_file, &fileSystem) == 0 && fileSystem.BlockBytes > 0 ? fileSystem.AvailableBlocks * fileSystem.BlockBytes : long.MaxValue;
+        }
+    }
+
     public void Preallocate(long offset, long length)
     {
         if (Libc.FAllocate(_file, Libc.FallocWriteZeroes, offset, length) == 0)

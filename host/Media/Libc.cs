@@ -93,10 +93,14 @@ internal static unsafe partial class Libc
         public int ProcessId;
     }
 
-    /// <summary>struct statfs of 64-bit Linux; only its first field is used.</summary>
+    /// <summary>struct statfs of 64-bit Linux, as far as it is used.</summary>
     [StructLayout(LayoutKind.Explicit, Size = 120)]
     public struct StatFsBuffer
     {
         [FieldOffset(0)] public long Type;
+        [FieldOffset(8)] public long BlockBytes;
+
+        /// <summary>Blocks free to ordinary users.</summary>
+        [FieldOffset(32)] public long AvailableBlocks;
     }
 }

@@ -6,6 +6,7 @@ namespace StoragePlugins.Fsync;
 /// </summary>
 internal sealed class SyncOrderedMedium(IStorageMedium medium, string call, Action sync) : IOrderedMedium
 {
+    private readonly Lock _syncing = new();
     private volatile Exception? _failure;
 
     public string Name => medium.Name;
@@ -44,15 +45,19 @@ internal sealed class SyncOrderedMedium(IStorageMedium medium, string call, Acti
 
     private void Sync(string purpose)
     {
-        ThrowIfPoisoned();
-        try
+        // One at a time: of two concurrent syncs of a file Linux tells only one that a write was lost, and the other would acknowledge it.
+        lock (_syncing)
         {
-            sync();
-        }
-        catch (Exception e)
-        {
-            _failure ??= e;
-            throw new DurabilityLostException($"{purpose} ({call})", Name, e.Message, e);
+            ThrowIfPoisoned();
+            try
+            {
+                sync();
+            }
+            catch (Exception e)
+            {
+                _failure ??= e;
+                throw new DurabilityLostException($"{purpose} ({call})", Name, e.Message, e);
+            }
         }
     }
 

@@ -84,6 +84,8 @@ internal sealed class SlowMedium : IStorageMedium, IFlushableMedium, IBarrierMed
         _device.Spend(_costs.Barrier);
     }
 
+    public long FreeBytes => _preallocating!.FreeBytes;
+
     public void Preallocate(long offset, long length)
     {
         _preallocating!.Preallocate(offset, length);

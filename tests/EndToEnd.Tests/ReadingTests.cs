@@ -12,7 +12,7 @@ public sealed class ReadingTests : Scratch
         string image = SampleImage.Make(kind, Folder), expected = PathOf("expected.raw");
         Qemu.Img("convert", "-f", Qemu.FormatOf(image), "-O", "raw", image, expected);
         string hash = Bytes.Hash(image);
-        using (SphostProcess sphost = SphostProcess.Serve(Folder, image))
+        using (SphostProcess sphost = SphostProcess.Serve(Folder, image, "--read-only"))
         {
             Tool.Succeed("nbdcopy", sphost.Uri(), PathOf("nbdcopy.out"));
             Qemu.Img("convert", "-f", "raw", "-O", "raw", sphost.Uri(), PathOf("convert.out"));

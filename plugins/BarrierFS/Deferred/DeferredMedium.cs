@@ -110,6 +110,8 @@ internal sealed partial class DeferredMedium : IOrderedMedium, INonBlockingMediu
 
     public bool TryZeroRange(long offset, long length) => Operate(HeldKind.ZeroRange, offset, length);
 
+    public long FreeBytes => _preallocating!.FreeBytes;
+
     public void Preallocate(long offset, long length) => Operate(HeldKind.Preallocate, offset, length);
 
     public void Barrier()

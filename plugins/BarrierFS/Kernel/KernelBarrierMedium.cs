@@ -58,6 +58,8 @@ internal sealed class KernelBarrierMedium(IStorageMedium medium, IFlushableMediu
         }
     }
 
+    public long FreeBytes => _preallocating!.FreeBytes;
+
     public void Preallocate(long offset, long length)
     {
         lock (_submitter)

@@ -82,6 +82,8 @@ internal sealed class PmHome(IOrderedMedium home, int maxInline, Action<CommitGo
         return done;
     }
 
+    public long FreeBytes => _preallocating!.FreeBytes;
+
     public void Preallocate(long offset, long length)
     {
         ThrowIfPoisoned();

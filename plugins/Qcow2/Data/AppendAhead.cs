@@ -23,6 +23,9 @@ internal sealed class AppendAhead : IDisposable
 
     private const long FirstRunBytes = 1 << 20;
 
+    /// <summary>A run is prepared only where so many of its size are free.</summary>
+    private const int RoomToLeave = 8;
+
     /// <summary>What streams in use can have mapped, and as many runs of streams that ended: each taking back stops the disk for a moment.</summary>
     private const int MaxRuns = 4 * MaxStreams;
 
@@ -226,7 +229,8 @@ internal sealed class AppendAhead : IDisposable
     {
         int run = (int)Math.Min(Math.Max(stream.LastRun * 2L, Math.Max(1, FirstRunBytes >> _header.ClusterBits)), _largestRun);
         int wanted = (int)Math.Min(run, UnallocatedAhead(stream));
-        if (wanted == 0) return false;
+        // What is taken ahead must not be what somebody needs now.
+        if (wanted == 0 || _medium.FreeBytes / RoomToLeave < (long)wanted << _header.ClusterBits) return false;
         long host;
         int count;
         lock (_metadataLock) host = _allocator.ReserveFresh(wanted, out count);
