@@ -84,13 +84,3 @@ public sealed record RecoveryReport(bool WasClean, int TransactionsReplayed, lon
     /// <summary>Nothing to recover.</summary>
     public static RecoveryReport Clean { get; } = new(true, 0, 0, "nothing to recover");
 }
-
-/// <summary>Capability of <see cref="IJournalSession.Home"/>: guest bytes can ride in the next record, so that they and a mapping to them persist together.</summary>
-/// <remarks>For data whose place shows something else until the mapping changes (a copy-on-write): neither a barrier nor a second flush is needed then, and
-/// <see cref="MetadataTransaction.Published"/> need not name it.</remarks>
-public interface IInlineMedium
-{
-    /// <summary>Takes the bytes for the next commit's record. Reads see them at once.</summary>
-    /// <returns>False when they are too many, now or at all: nothing was taken.</returns>
-    bool TryWriteInline(long offset, ReadOnlySpan<byte> data);
-}

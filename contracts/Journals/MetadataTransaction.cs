@@ -32,7 +32,7 @@ public sealed class MetadataTransaction
     public bool IsEmpty => Count == 0 && _revoked.Count == 0;
 
     /// <summary>
-    /// Data extents that this transaction's mappings make reachable. Their bytes were written, in full, before the commit.
+    /// Extents, of guest data or of new tables, that this transaction makes reachable. Their bytes were written, in full, before the commit.
     /// </summary>
     public IReadOnlyList<PublishedExtent> Published => _published;
 

@@ -6,7 +6,7 @@ namespace StoragePlugins.Qcow2;
 
 /// <summary>Changes the length of the live disk, with the disk to itself.</summary>
 internal sealed class ImageResizer(
-    Qcow2Header header, object metadataLock, MapTables maps, ClusterZeroer zeroer, Committer committer, RequestEpochs epochs, string name, IVirtualDisk? backing)
+    Qcow2Header header, object metadataLock, MapTables maps, ClusterZeroer zeroer, Committer committer, RequestEpochs epochs, string name)
 {
     /// <summary>Sets the length; durable on return.</summary>
     public void Resize(long length)
@@ -31,10 +31,9 @@ internal sealed class ImageResizer(
             lock (metadataLock) maps.GrowRoot(roomy);
         }
 
-        // What lies between the old end and the new one may hold bytes of before a shrink, or show a longer backing file.
-        long clusterEnd = (old + header.ClusterSize - 1) & -(long)header.ClusterSize;
-        long zeroEnd = Math.Min(length, Math.Max(clusterEnd, backing?.Length ?? 0));
-        if (zeroEnd > old) zeroer.Zero(old, zeroEnd - old, mayUnmap: true, length);
+        // What lies between the old end and the new one may hold bytes of before a shrink, also of one that a crash ended after its first commit, or
+        // show a longer backing file.
+        if (length > old) zeroer.Zero(old, length - old, mayUnmap: true, length);
         lock (metadataLock) maps.SetSize(length);
         committer.CommitAll();
     }

@@ -32,14 +32,14 @@ internal sealed class Qcow2Disk(Qcow2Image image) : IVirtualDisk, INonBlockingDi
     public void Write(long offset, ReadOnlySpan<byte> data, WriteFlags flags = WriteFlags.None)
     {
         CheckWritable("write", offset, data.Length);
-        using (image.Epochs.Enter()) image.Writer.Write(offset, data);
+        using (image.EnterToChange()) image.Writer.Write(offset, data);
         Finish(flags);
     }
 
     public bool TryWrite(long offset, ReadOnlySpan<byte> data)
     {
         CheckWritable("write", offset, data.Length);
-        using RequestEpochs.Request request = image.Epochs.Enter();
+        using RequestEpochs.Request request = image.EnterToChange();
         return image.Writer.TryWrite(offset, data);
     }
 
@@ -79,7 +79,7 @@ internal sealed class Qcow2Disk(Qcow2Image image) : IVirtualDisk, INonBlockingDi
     public void Resize(long length)
     {
         if (IsReadOnly) throw new StorageException(StorageError.ReadOnly, "resize", image.Name, -1, 0, "it was opened read-only");
-        image.Resizer.Resize(length);
+        image.Resize(length);
     }
 
     public T? GetCapability<T>() where T : class => this as T;
@@ -97,7 +97,7 @@ internal sealed class Qcow2Disk(Qcow2Image image) : IVirtualDisk, INonBlockingDi
         {
             // Pieces end at cluster boundaries: a cluster cut in two would be zeroed by writing, or not discarded at all.
             long pieceEnd = Math.Min(end, (offset / pieceBytes * pieceBytes) + pieceBytes);
-            using (image.Epochs.Enter()) request(offset, pieceEnd - offset);
+            using (image.EnterToChange()) request(offset, pieceEnd - offset);
             offset = pieceEnd;
         }
     }

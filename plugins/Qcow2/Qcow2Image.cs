@@ -17,7 +17,7 @@ internal sealed class Qcow2Image : IDiskImage
     private readonly AppendAhead? _ahead;
     private readonly SortedDictionary<string, Snapshot> _snapshots = new(StringComparer.Ordinal);
     private readonly Lock _closing = new();
-    private bool _closed;
+    private volatile bool _closed;
 
     public Qcow2Image(Qcow2Header header, IOrderedMedium storage, IJournalSession journal, Qcow2JournalSite site, ulong[] l1, ulong[] refcountTable,
         MetadataMap metadata, IVirtualDisk? backing, IReadOnlyList<Snapshot> snapshots, Qcow2Options options, bool readOnly)
@@ -49,7 +49,7 @@ internal sealed class Qcow2Image : IDiskImage
         SnapshotExtents = new ExtentDescriber(Reader, backing, header.ClusterBits, ahead: null);
         Writer = new ClusterWriter(header, metadataLock, storage, Maps, metadata, allocator, Reader, remapper, gate, Committer, _ahead);
         Zeroer = new ClusterZeroer(header, metadataLock, Maps, Reader, remapper, Writer, gate, Committer, _ahead);
-        Resizer = new ImageResizer(header, metadataLock, Maps, Zeroer, Committer, Epochs, storage.Name, backing);
+        Resizer = new ImageResizer(header, metadataLock, Maps, Zeroer, Committer, Epochs, storage.Name);
     }
 
     public Qcow2Header Header { get; }
@@ -109,6 +109,27 @@ internal sealed class Qcow2Image : IDiskImage
                 found: _snapshots.Count == 0 ? "no snapshots" : $"snapshots {string.Join(", ", _snapshots.Keys.Take(8))}", fix: "see: sphost image info");
     }
 
+    /// <summary>A request that changes the disk begins.</summary>
+    /// <exception cref="StorageException">The image is closed.</exception>
+    public RequestEpochs.Request EnterToChange()
+    {
+        RequestEpochs.Request request = Epochs.Enter();
+        if (!_closed) return request;
+        request.Dispose();
+        throw Closed();
+    }
+
+    /// <summary>Sets the live disk's length.</summary>
+    /// <exception cref="StorageException">The image is closed.</exception>
+    public void Resize(long length)
+    {
+        lock (_closing)
+        {
+            if (_closed) throw Closed();
+            Resizer.Resize(length);
+        }
+    }
+
     public void Close()
     {
         lock (_closing)
@@ -119,8 +140,9 @@ internal sealed class Qcow2Image : IDiskImage
                 _ahead?.Stop();
                 using RequestEpochs.Quiesced quiet = Epochs.Quiesce();
                 _ahead?.TakeBack();
-                Committer.CommitAll();
-                _journal.Close();
+                Committer.CommitAllAndClose();
+                // While nobody is inside: who waits to come in is refused.
+                _closed = true;
                 GiveSpaceBack();
             }
 
@@ -131,13 +153,22 @@ internal sealed class Qcow2Image : IDiskImage
     /// <summary>What the session set aside goes back to the host: cut off at the end of the file, punched out elsewhere.</summary>
     private void GiveSpaceBack()
     {
-        long end = _allocator.UsedEnd() << Header.ClusterBits;
-        if (end < _storage.Length) _storage.SetLength(end);
-        (long first, long count) = _allocator.GivenBack;
-        long offset = first << Header.ClusterBits;
-        long length = Math.Min(count << Header.ClusterBits, _storage.Length - offset);
-        if (length > 0) _ = _storage.GetCapability<IDeallocatingMedium>()?.TryPunchHole(offset, length);
+        try
+        {
+            long end = _allocator.UsedEnd() << Header.ClusterBits;
+            if (end < _storage.Length) _storage.SetLength(end);
+            (long first, long count) = _allocator.GivenBack;
+            long offset = first << Header.ClusterBits;
+            long length = Math.Min(count << Header.ClusterBits, _storage.Length - offset);
+            if (length > 0) _ = _storage.GetCapability<IDeallocatingMedium>()?.TryPunchHole(offset, length);
+        }
+        catch (StorageException)
+        {
+            // The image is whole, durable and plain; a block device cannot be cut, and space that cannot be given back does no harm.
+        }
     }
+
+    private StorageException Closed() => new(StorageError.ShuttingDown, "change", Name, -1, 0, "the image is closed");
 
     public T? GetCapability<T>() where T : class => this as T;
 

@@ -77,6 +77,8 @@ internal sealed class Qcow2JournalSite : IJournalSite, IJournalRegionSite, IInUs
     {
         if (payload.Length > IInUseMark.MaxPayloadBytes)
             throw new ArgumentOutOfRangeException(nameof(payload), payload.Length, $"A mark carries at most {IInUseMark.MaxPayloadBytes} bytes.");
+        // A mark never names a region beyond the end of the file, which nobody would believe.
+        if (_region is { } region && _storage.Length < region.Offset + region.Length) _storage.SetLength(region.Offset + region.Length);
         Guid id = ImageId == Guid.Empty ? Guid.NewGuid() : ImageId;
         _store.Set(new JournalMark(_journalId, id, Epoch + 1, _region, payload.ToArray()));
     }
@@ -92,12 +94,23 @@ internal sealed class Qcow2JournalSite : IJournalSite, IJournalRegionSite, IInUs
 
     private long ClustersOf(JournalRegion region) => region.Length >> _header.ClusterBits;
 
+    private bool IsPossible(JournalRegion region)
+    {
+        long mask = _header.ClusterSize - 1;
+        return region.Offset >= _header.ClusterSize && ((region.Offset | region.Length) & mask) == 0
+            && region.Length <= ((_storage.Length + mask) & ~mask) - region.Offset;
+    }
+
     private void RefuseForeign()
     {
         if (!_store.IsSet) return;
         if (!_store.IsTrustworthy || _store.Current is not { } mark)
             throw new DiagnosticException("SP3031", "another program has written to the image while its journal was in use; the journal cannot be trusted", ImageName,
                 expected: "a journal mark with its autoclear bit", found: _store.Current is null ? "a mark that cannot be read" : "the bit cleared",
+                fix: "copy the image, then run: sphost image recover --discard-journal");
+        if (mark.Region is { } region && !IsPossible(region))
+            throw new DiagnosticException("SP3031", "the journal's mark names a region that cannot be one; the journal cannot be trusted", ImageName,
+                expected: $"whole clusters behind the first one, within the file's {_storage.Length} bytes", found: $"{region.Length} bytes at {region.Offset}",
                 fix: "copy the image, then run: sphost image recover --discard-journal");
         if (mark.Journal != _journalId)
             throw new DiagnosticException("SP3030", "the image was not closed cleanly, and its journal must be replayed first", ImageName,

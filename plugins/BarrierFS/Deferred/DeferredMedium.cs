@@ -10,14 +10,18 @@ namespace StoragePlugins.BarrierFS.Deferred;
 /// <remarks>
 /// <para>Nothing held: writes go straight through, by any number of threads. A barrier puts the end of the epoch into the queue, and as
 /// long as the queue is not empty every write goes into it. One thread at a time, the driver, carries the queue out in its order:
-/// whoever waits for it (a flush, an operation with an answer), else the background thread, which a barrier wakes.</para>
+/// whoever waits for it (a flush, an operation with an answer, a writer without room), else the background thread, which a barrier wakes
+/// and which gives the others <see cref="LingerMilliseconds"/> to come first: handing a sync to another thread costs as much as a fast one.</para>
 /// <para>Syncs are the driver's alone. Linux reports a lost write to one of two concurrent fdatasync calls only; the other would be
 /// believed.</para>
 /// </remarks>
-internal sealed class DeferredMedium : IOrderedMedium, INonBlockingMedium, IDeallocatingMedium, IPreallocatingMedium, ISparseMedium
+internal sealed partial class DeferredMedium : IOrderedMedium, INonBlockingMedium, IDeallocatingMedium, IPreallocatingMedium, ISparseMedium
 {
     /// <summary>A flush waits for a sync of each: 64 of 10 ms (a hard disk) stay below a second. Beyond it writes wait.</summary>
     internal const int MaxClosedEpochs = 64;
+
+    /// <summary>A flush that follows its barrier at once, as in a commit, is there in a few microseconds; this is the shortest sleep.</summary>
+    private const int LingerMilliseconds = 1;
 
     /// <summary>A read that pieces leave the queue under so often is done with the queue at rest.</summary>
     private const int MaxReadAttempts = 4;
@@ -36,6 +40,7 @@ internal sealed class DeferredMedium : IOrderedMedium, INonBlockingMedium, IDeal
     private readonly Poison _poison;
     private Thread? _thread;
     private bool _isDriven;
+    private bool _isWoken;
     private bool _isStopping;
     private int _waiting;
 
@@ -116,10 +121,10 @@ internal sealed class DeferredMedium : IOrderedMedium, INonBlockingMedium, IDeal
             if (_queue.IsEmpty ? _changes == _synced : _queue.IsOpenEpochEmpty) return;
             StartThread();
             _queue.CloseEpoch();
+            WakeThread();
         }
 
         _meter.CountBarrier();
-        _work.Set();
     }
 
     public void Flush()
@@ -216,7 +221,7 @@ internal sealed class DeferredMedium : IOrderedMedium, INonBlockingMedium, IDeal
                 int piece = EpochQueue.PieceLength(offset, data.Length);
                 if (_queue.ClosedEpochs >= MaxClosedEpochs || !_queue.TryHold(offset, data[..piece], content))
                 {
-                    Wait();
+                    DriveOrWait(0);
                     continue;
                 }
 
@@ -307,149 +312,5 @@ internal sealed class DeferredMedium : IOrderedMedium, INonBlockingMedium, IDeal
         piece[got..there].Clear();
         _queue.Overlay(offset, piece[..there]);
         return there;
-    }
-
-    // ---- The driver. From here on everything is called under the gate, which is let go of during I/O.
-
-    private void SyncUpTo(long changes)
-    {
-        while (_synced < changes)
-        {
-            _poison.ThrowIfSet();
-            if (_isDriven || !_queue.IsEmpty)
-            {
-                DriveOrWait(0);
-                continue;
-            }
-
-            _isDriven = true;
-            Sync();
-            EndDriving();
-        }
-    }
-
-    private void DriveUpTo(long ticket)
-    {
-        while (_queue.RetiredTicket < ticket)
-        {
-            _poison.ThrowIfSet();
-            DriveOrWait(ticket);
-        }
-    }
-
-    private void DriveOrWait(long ticket)
-    {
-        if (_isDriven)
-        {
-            Wait();
-            return;
-        }
-
-        _isDriven = true;
-        do Step();
-        while (!_poison.IsSet && _queue.Head is { } head && head.Ticket <= ticket);
-        EndDriving();
-    }
-
-    private void EndDriving()
-    {
-        _isDriven = false;
-        WakeWaiting();
-        if (!_queue.IsEmpty && !_poison.IsSet) _work.Set();
-    }
-
-    private void Step()
-    {
-        HeldOperation entry = _queue.Head!;
-        if (entry.Kind == HeldKind.EpochEnd)
-        {
-            // Writes that went past the queue before the epoch was closed belong to it.
-            while (_inFlight > 0) Wait();
-            if (_synced < _changes) Sync();
-        }
-        else
-        {
-            entry.IsStarted = true;
-            CarryOut(entry);
-        }
-
-        if (_poison.IsSet) return;
-        _queue.Retire();
-        WakeWaiting();
-    }
-
-    private void CarryOut(HeldOperation entry)
-    {
-        Monitor.Exit(_gate);
-        try
-        {
-            if (entry.Kind == HeldKind.Write) _medium.Write(entry.Offset, entry.Bytes, entry.Content);
-            else entry.Result = Perform(entry.Kind, entry.Offset, entry.Length);
-        }
-        catch (Exception e)
-        {
-            // A write's caller was told that it is done: it cannot fail any more without losing order. The others wait for their answer.
-            if (entry.Kind == HeldKind.Write) _poison.Set("write held back behind a barrier", e);
-            else entry.Error = e;
-        }
-        finally
-        {
-            Monitor.Enter(_gate);
-        }
-
-        _changes++;
-    }
-
-    private void Sync()
-    {
-        long covered = _changes;
-        Monitor.Exit(_gate);
-        try
-        {
-            _flushable.FlushData();
-        }
-        catch (Exception e)
-        {
-            _poison.Set("fdatasync", e);
-        }
-        finally
-        {
-            Monitor.Enter(_gate);
-        }
-
-        if (!_poison.IsSet) _synced = covered;
-    }
-
-    private void Wait()
-    {
-        _waiting++;
-        Monitor.Wait(_gate);
-        _waiting--;
-    }
-
-    private void WakeWaiting()
-    {
-        if (_waiting > 0) Monitor.PulseAll(_gate);
-    }
-
-    private void StartThread()
-    {
-        if (_thread is not null) return;
-        _thread = new Thread(DriveInBackground) { IsBackground = true, Name = "barrierfs" };
-        _thread.Start();
-    }
-
-    private void DriveInBackground()
-    {
-        while (true)
-        {
-            _work.WaitOne();
-            lock (_gate)
-            {
-                if (_isStopping) return;
-                // A driver that is at it sets the event again when it leaves anything.
-                if (!_isDriven && !_queue.IsEmpty && !_poison.IsSet) DriveOrWait(long.MaxValue);
-            }
-        }
     }
 }

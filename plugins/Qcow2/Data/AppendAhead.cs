@@ -10,8 +10,8 @@ namespace StoragePlugins.Qcow2.Data;
 /// <remarks>
 /// <para>A thread fills fresh space at the end of the image with zeros, then maps it, in one step, behind the place that the stream has reached. A crash
 /// leaves clusters of zeros that the guest sees as what they were; a clean close takes back what was not written.</para>
-/// <para>Bounds: <see cref="MaxStreams"/> streams, each at most one run in the making and two mapped; a run doubles from <see cref="FirstRunBytes"/> to the
-/// option's size. Fresh space only, and only where no backing file shows through: nothing that a guest could read changes.</para>
+/// <para>Bounds: <see cref="MaxStreams"/> streams, each at most one run in the making and two mapped; what streams that ended left is taken back when there
+/// are more than <see cref="MaxRuns"/>; a run doubles from <see cref="FirstRunBytes"/> to the option's size. Fresh space only, and only where no backing file shows through: nothing that a guest could read changes.</para>
 /// </remarks>
 internal sealed class AppendAhead : IDisposable
 {
@@ -22,6 +22,9 @@ internal sealed class AppendAhead : IDisposable
     private const int ClustersOfAStream = 4;
 
     private const long FirstRunBytes = 1 << 20;
+
+    /// <summary>What streams in use can have mapped, and as many runs of streams that ended: each taking back stops the disk for a moment.</summary>
+    private const int MaxRuns = 4 * MaxStreams;
 
     private readonly Qcow2Header _header;
     private readonly object _metadataLock;
@@ -90,10 +93,11 @@ internal sealed class AppendAhead : IDisposable
             if (first >= run.End || end <= run.First || !run.Advance(Math.Min(end, run.End))) continue;
             lock (_due)
             {
+                if (run.IsSpent) _runs = [.. _runs.Where(r => r != run)];
+                if (run.IsAbandoned) continue;
                 Stream stream = run.Stream;
                 stream.LastUse = ++_clock;
                 stream.Next = Math.Max(stream.Next, Math.Min(end, run.End));
-                if (run.IsSpent) _runs = [.. _runs.Where(r => r != run)];
                 if (run.End == stream.MappedEnd && run.Next - run.First >= (run.End - run.First) / 2) MakeDue(stream);
             }
         }
@@ -130,29 +134,42 @@ internal sealed class AppendAhead : IDisposable
     /// <summary>Takes back what was mapped ahead and never written. The disk is quiesced; the caller commits.</summary>
     public void TakeBack()
     {
-        foreach (MappedRun run in _runs)
-        {
-            for (long cluster = run.Next; cluster < run.End; cluster++)
-            {
-                L2Slice slice = _remapper.PinWritable(cluster);
-                try
-                {
-                    lock (_metadataLock)
-                    {
-                        if (slice[(int)cluster & (slice.Count - 1)] == run.EntryOf(cluster, _header.ClusterBits)) _remapper.Replace(slice, cluster, 0, punch: true);
-                    }
-                }
-                finally
-                {
-                    _maps.Cache.Unpin(slice);
-                }
-            }
-        }
-
+        foreach (MappedRun run in _runs) TakeBack(run);
         _runs = [];
     }
 
     public void Dispose() => Stop();
+
+    private void TakeBack(MappedRun run)
+    {
+        for (long cluster = run.Next; cluster < run.End; cluster++)
+        {
+            L2Slice slice = _remapper.PinWritable(cluster);
+            try
+            {
+                lock (_metadataLock)
+                {
+                    if (slice[(int)cluster & (slice.Count - 1)] == run.EntryOf(cluster, _header.ClusterBits)) _remapper.Replace(slice, cluster, 0, punch: true);
+                }
+            }
+            finally
+            {
+                _maps.Cache.Unpin(slice);
+            }
+        }
+    }
+
+    /// <summary>Takes back what streams that ended left unwritten.</summary>
+    private void TakeBackAbandoned()
+    {
+        _committer.MakeRoom();
+        // A request may have found a cluster mapped and not have said yet that it writes there.
+        using RequestEpochs.Quiesced quiet = _epochs.Quiesce();
+        MappedRun[] abandoned;
+        lock (_due) abandoned = [.. _runs.Where(static r => r.IsAbandoned)];
+        foreach (MappedRun run in abandoned) TakeBack(run);
+        lock (_due) _runs = [.. _runs.Except(abandoned)];
+    }
 
     /// <summary>Under the lock.</summary>
     private void MakeDue(Stream stream)
@@ -184,6 +201,7 @@ internal sealed class AppendAhead : IDisposable
             bool useful = false;
             try
             {
+                if (_runs.Length >= MaxRuns) TakeBackAbandoned();
                 useful = PrepareRun(stream);
             }
             catch (StorageException)
@@ -321,12 +339,16 @@ internal sealed class AppendAhead : IDisposable
 
         public long LastUse { get; set; }
 
-        public void Restart() => (Next, Seen, LastRun, MappedEnd) = (-1, 0, 0, 0);
+        /// <summary>Rises when the stream ends and its place is another's.</summary>
+        public int Generation { get; private set; }
+
+        public void Restart() => (Next, Seen, LastRun, MappedEnd, Generation) = (-1, 0, 0, 0, Generation + 1);
     }
 
     /// <summary>A run of guest clusters mapped ahead: those from <see cref="Next"/> on have not been written.</summary>
     private sealed class MappedRun(Stream stream, long first, long end, long host)
     {
+        private readonly int _generation = stream.Generation;
         private long _next = first;
 
         public Stream Stream { get; } = stream;
@@ -336,6 +358,9 @@ internal sealed class AppendAhead : IDisposable
         public long End { get; } = end;
 
         public long Next => Volatile.Read(ref _next);
+
+        /// <summary>Its stream has ended.</summary>
+        public bool IsAbandoned => _generation != Stream.Generation;
 
         public bool IsSpent => Next >= End;
 

@@ -13,7 +13,6 @@ internal sealed class ClusterWriter(
     Qcow2Header header, object metadataLock, IOrderedMedium storage, MapTables maps, MetadataMap metadata, ClusterAllocator allocator,
     ClusterReader reader, ClusterRemapper remapper, AllocationGate gate, Committer committer, AppendAhead? ahead)
 {
-    private readonly IInlineMedium? _inline = storage.GetCapability<IInlineMedium>();
     private readonly int _clusterBits = header.ClusterBits;
     private readonly int _clusterSize = header.ClusterSize;
 
@@ -136,13 +135,12 @@ internal sealed class ClusterWriter(
         try
         {
             bool wasZero = ReadsAsZeros(slice, offset >> _clusterBits, used);
-            bool rides = !wasZero && TryRide(offset, data[..length], host + inCluster);
-            if (!rides) WriteData(offset, data[..length], host + inCluster, isFresh);
+            WriteData(offset, data[..length], host + inCluster, isFresh);
             lock (metadataLock)
             {
                 // Published first: should recording fail half-way, what was recorded is in the next commit.
                 // Zeros at the end of the file are as good as what was there before only where that read as zeros too.
-                if (!rides) committer.Publish(new PublishedExtent(host, (long)used << _clusterBits, isFresh && wasZero ? PriorContent.Zeros : PriorContent.Unknown));
+                committer.Publish(new PublishedExtent(host, (long)used << _clusterBits, isFresh && wasZero ? PriorContent.Zeros : PriorContent.Unknown));
                 for (; recorded < used; recorded++)
                 {
                     long target = host + ((long)recorded << _clusterBits);
@@ -173,27 +171,6 @@ internal sealed class ClusterWriter(
         }
 
         return true;
-    }
-
-    /// <summary>Lets one copied cluster ride in the journal's record together with its mapping, which saves the barrier between them.</summary>
-    private bool TryRide(long offset, ReadOnlySpan<byte> data, long host)
-    {
-        if (_inline is null || data.Length > _clusterSize) return false;
-        int head = (int)(offset & (_clusterSize - 1));
-        if (head + data.Length > _clusterSize) return false;
-        if (data.Length == _clusterSize) return _inline.TryWriteInline(host, data);
-        byte[] buffer = ArrayPool<byte>.Shared.Rent(_clusterSize);
-        try
-        {
-            Span<byte> cluster = buffer.AsSpan(0, _clusterSize);
-            reader.Read(maps.L1, offset - head, cluster);
-            data.CopyTo(cluster[head..]);
-            return _inline.TryWriteInline(host - head, cluster);
-        }
-        finally
-        {
-            ArrayPool<byte>.Shared.Return(buffer);
-        }
     }
 
     private void WriteData(long offset, ReadOnlySpan<byte> data, long host, bool isFresh)

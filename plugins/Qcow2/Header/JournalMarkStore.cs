@@ -54,7 +54,10 @@ internal sealed class JournalMarkStore
         {
             if (_header.Version < 3) return "version 2 of qcow2 has no feature bits";
             if (_chain != 0 || _slots != 0) return null;
-            int needed = _end + TailBytes + (_header.BackingFile is null ? 0 : Encoding.UTF8.GetByteCount(_header.BackingFile));
+            // Such a name is read as an extension as soon as it stands elsewhere.
+            if (_header.BackingFile is not null && _end + 8 > _backingFile) return "the header's extensions have no end marker";
+            int name = _header.BackingFile is null ? 0 : Encoding.UTF8.GetByteCount(_header.BackingFile);
+            int needed = name == 0 ? _end + TailBytes : PlaceOfName(name) + name;
             return needed <= _header.ClusterSize ? null : $"the header's cluster of {_header.ClusterSize} bytes has no room for the journal's {TailBytes} bytes";
         }
     }
@@ -74,9 +77,12 @@ internal sealed class JournalMarkStore
         }
         else
         {
-            byte[] slot = new byte[JournalMark.SlotBytes];
-            mark.Encode(slot);
-            _storage.Write(_slots + (mark.Slot * JournalMark.SlotBytes), slot, ContentClass.Header);
+            // A clear mark's slots are nobody's: what an earlier journal left there, of a higher epoch, must not win.
+            byte[] slots = new byte[JournalMark.ExtensionBytes];
+            int at = mark.Slot * JournalMark.SlotBytes;
+            mark.Encode(slots.AsSpan(at));
+            if (IsSet) _storage.Write(_slots + at, slots.AsSpan(at, JournalMark.SlotBytes), ContentClass.Header);
+            else _storage.Write(_slots, slots, ContentClass.Header);
             _flush();
             if (!IsSet) WriteFirstSector(set: true, [], 0);
         }
@@ -140,13 +146,15 @@ internal sealed class JournalMarkStore
         _end += tail.Length - 8;
     }
 
+    // Never over the present copy, which counts until the field points elsewhere.
+    private int PlaceOfName(int length) => _backingFile >= _end + TailBytes ? _backingFile : Math.Max(_end + TailBytes, _backingFile + length);
+
     /// <summary>Copies a backing file's name that stands where the extensions must go.</summary>
     private void MakeWay()
     {
         if (_header.BackingFile is null || _backingFile >= _end + TailBytes) return;
         byte[] name = Encoding.UTF8.GetBytes(_header.BackingFile);
-        // Never over the present copy, which counts until the field points elsewhere.
-        int place = Math.Max(_end + TailBytes, _backingFile + name.Length);
+        int place = PlaceOfName(name.Length);
         if (place + name.Length > _header.ClusterSize)
             throw new StorageException(StorageError.NoSpace, "mark", _storage.Name, place, name.Length, "the header's cluster has no room to move the backing file's name");
         _storage.Write(place, name, ContentClass.Header);

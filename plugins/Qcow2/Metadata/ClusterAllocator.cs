@@ -21,6 +21,8 @@ internal sealed class ClusterAllocator : ICommitPart
     private readonly HashSet<long> _held = [];
     private readonly Queue<(long Epoch, List<Freed> Clusters)> _graceful = new();
     private readonly HashSet<int> _dirtyTableEntries = [];
+    private readonly List<PublishedExtent> _tablesToOrder = [];
+    private readonly List<PublishedExtent> _tablesTaken = [];
     private List<Freed> _freed = [];
     private List<Freed> _freedTaken = [];
     private List<HomeRange> _revokes = [];
@@ -92,7 +94,13 @@ internal sealed class ClusterAllocator : ICommitPart
     /// <param name="count">How many one refcount block still counts, at least 1.</param>
     public long ReserveFresh(int wanted, out int count)
     {
-        while (!_refcounts.IsCovered(_freshFrom)) AddRefcountBlock(_freshFrom);
+        while (!IsFree(_freshFrom))
+        {
+            // A damaged image may count clusters behind the end of its file.
+            if (_refcounts.IsCovered(_freshFrom)) _freshFrom++;
+            else AddRefcountBlock(_freshFrom);
+        }
+
         long first = _freshFrom;
         count = 1;
         while (count < wanted && IsFree(first + count)) count++;
@@ -210,10 +218,11 @@ internal sealed class ClusterAllocator : ICommitPart
     /// <summary>Reserves, zeroes or copies into, and confirms a cluster for a table that nothing references yet.</summary>
     public long AllocateTable(int clusters, ReadOnlySpan<byte> content, ContentClass contentClass)
     {
+        long freshFrom = _freshFrom;
         long first = ReserveExactly(clusters);
         try
         {
-            WriteTable(first * _clusterSize, clusters * _clusterSize, content, contentClass);
+            WriteTable(first * _clusterSize, clusters * _clusterSize, content, contentClass, first >= freshFrom);
         }
         catch
         {
@@ -235,6 +244,9 @@ internal sealed class ClusterAllocator : ICommitPart
         _refcountsTaken = _refcounts.TakeChanges(transaction, number, CommitStage.Allocation, atomic ? CommitStage.Release : -1);
         TakeTableEntries(transaction);
         foreach (HomeRange range in _revokes) transaction.Revoke(range);
+        foreach (PublishedExtent table in _tablesToOrder) transaction.Publish(table);
+        _tablesTaken.AddRange(_tablesToOrder);
+        _tablesToOrder.Clear();
         (_freedTaken, _freed) = (_freed, _freedTaken);
         (_revokesTaken, _revokes) = (_revokes, _revokesTaken);
         _transaction = number + 1;
@@ -250,6 +262,7 @@ internal sealed class ClusterAllocator : ICommitPart
             _tableMoved |= _tableMovedTaken;
             _freed.AddRange(_freedTaken);
             _revokes.AddRange(_revokesTaken);
+            _tablesToOrder.AddRange(_tablesTaken);
         }
         else if (_freedTaken.Count > 0)
         {
@@ -259,6 +272,7 @@ internal sealed class ClusterAllocator : ICommitPart
 
         _freedTaken.Clear();
         _revokesTaken.Clear();
+        _tablesTaken.Clear();
     }
 
     /// <summary>Takes out freed clusters that nobody can still be using. They stay held until <see cref="Reuse"/>.</summary>
@@ -319,7 +333,8 @@ internal sealed class ClusterAllocator : ICommitPart
     {
         var places = new Queue<long>();
         for (int i = (clusters / _header.RefcountBlockEntries) + 1; i > 0; i--) places.Enqueue(Reserve(1, out _, out _));
-        int firstBlock = Array.FindLastIndex(_refcounts.Table, static entry => entry != 0) + 1;
+        // Behind the journal's region as well, which no block need count.
+        int firstBlock = Math.Max(Array.FindLastIndex(_refcounts.Table, static entry => entry != 0) + 1, _refcounts.BlockOf(_freshFrom - 1) + 1);
         int lastBlock = firstBlock + ((clusters - 1) / _header.RefcountBlockEntries);
         GrowTableTo(lastBlock);
         // Growing the table may itself have added blocks.
@@ -355,7 +370,7 @@ internal sealed class ClusterAllocator : ICommitPart
             throw new StorageException(StorageError.NoSpace, "allocate", _storage.Name, -1, 0, "the image has reached qcow2's largest host offset");
         try
         {
-            WriteTable(cluster * _clusterSize, _clusterSize, [], ContentClass.Allocation);
+            WriteTable(cluster * _clusterSize, _clusterSize, [], ContentClass.Allocation, cluster >= _freshFrom);
         }
         catch
         {
@@ -381,6 +396,7 @@ internal sealed class ClusterAllocator : ICommitPart
             throw new StorageException(StorageError.NoSpace, "allocate", _storage.Name, -1, 0, "the refcount table has reached its largest size");
         ulong[] old = _refcounts.Table;
         ulong[] grown = new ulong[clusters * perCluster];
+        long freshFrom = _freshFrom;
         old.CopyTo(grown, 0);
         _refcounts.Table = grown;
         long place;
@@ -389,7 +405,7 @@ internal sealed class ClusterAllocator : ICommitPart
             place = ReserveExactly(clusters);
             try
             {
-                WriteTable(place * _clusterSize, clusters * _clusterSize, BigEndian(grown), ContentClass.AllocationRoot);
+                WriteTable(place * _clusterSize, clusters * _clusterSize, BigEndian(grown), ContentClass.AllocationRoot, place >= freshFrom);
             }
             catch
             {
@@ -399,6 +415,11 @@ internal sealed class ClusterAllocator : ICommitPart
         }
         catch
         {
+            foreach (ulong offset in grown.AsSpan(oldEntries))
+            {
+                if (offset != 0) _metadata.Remove((long)offset / _clusterSize);
+            }
+
             _refcounts.Forget(oldEntries);
             _dirtyTableEntries.RemoveWhere(entry => entry >= oldEntries);
             _refcounts.Table = old;
@@ -441,12 +462,15 @@ internal sealed class ClusterAllocator : ICommitPart
         _tableMoved = false;
     }
 
-    private void WriteTable(long offset, long length, ReadOnlySpan<byte> content, ContentClass contentClass)
+    /// <summary>Writes a table that nothing references yet. What references it must not persist before it does, unless its place reads as what it is.</summary>
+    private void WriteTable(long offset, long length, ReadOnlySpan<byte> content, ContentClass contentClass, bool isFresh)
     {
-        // Space for all of the table is taken now, so that a full disk is told to the request and not to a later flush.
         byte[] bytes = new byte[length];
         content.CopyTo(bytes);
+        bool readsAsItself = isFresh && content.IndexOfAnyExcept((byte)0) < 0;
+        // Space for all of the table is taken now, so that a full disk is told to the request and not to a later flush.
         _storage.Write(offset, bytes, contentClass);
+        if (!readsAsItself) _tablesToOrder.Add(new PublishedExtent(offset, length, PriorContent.Unknown));
     }
 
     private static byte[] BigEndian(ulong[] table)

@@ -15,6 +15,7 @@ internal sealed class Committer(
     private List<PublishedExtent> _published = [];
     private List<PublishedExtent> _publishedTaken = [];
     private long _number;
+    private bool _ended;
 
     /// <summary>Under the metadata lock: an extent whose mapping goes into the next transaction.</summary>
     public void Publish(PublishedExtent extent) => _published.Add(extent);
@@ -31,6 +32,8 @@ internal sealed class Committer(
     {
         lock (_commit)
         {
+            // Everything acknowledged is durable and the journal closed.
+            if (_ended) return;
             CommitOnce(goal);
             ReleaseFreed();
         }
@@ -39,12 +42,25 @@ internal sealed class Committer(
     /// <summary>Commits until nothing is held back: decrements of the last transaction too.</summary>
     public void CommitAll()
     {
+        lock (_commit) CommitAllLocked();
+    }
+
+    /// <summary>Commits all and closes the journal. The disk is quiesced; flushes that come meanwhile or later find nothing to do.</summary>
+    public void CommitAllAndClose()
+    {
         lock (_commit)
         {
-            CommitOnce(CommitGoal.Durable);
-            if (allocator.HasPending) CommitOnce(CommitGoal.Durable);
-            ReleaseFreed();
+            CommitAllLocked();
+            journal.Close();
+            _ended = true;
         }
+    }
+
+    private void CommitAllLocked()
+    {
+        CommitOnce(CommitGoal.Durable);
+        if (allocator.HasPending) CommitOnce(CommitGoal.Durable);
+        ReleaseFreed();
     }
 
     private void CommitOnce(CommitGoal goal)

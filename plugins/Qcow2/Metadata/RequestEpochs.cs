@@ -48,10 +48,15 @@ internal sealed class RequestEpochs
         return true;
     }
 
-    /// <summary>Keeps new requests out and waits for the running ones. The result lets them in again.</summary>
+    /// <summary>Keeps new requests and other control operations out and waits for the running ones. The result lets them in again.</summary>
     public Quiesced Quiesce()
     {
-        _quiescing = true;
+        lock (_gate)
+        {
+            while (_quiescing) Monitor.Wait(_gate);
+            _quiescing = true;
+        }
+
         Thread.MemoryBarrier();
         var wait = default(SpinWait);
         while (Count(0) + Count(1) != 0) wait.SpinOnce();

@@ -3,7 +3,8 @@
 usage: linux_3_10.py COMMAND [ARGUMENT...]
 
 What came later fails as it does there: numbers from 314 on with ENOSYS, open-file-description locks (3.15) with EINVAL, fallocate modes
-beyond punching holes (3.14) with EOPNOTSUPP. uname still tells the truth.
+beyond punching holes (3.14) with EOPNOTSUPP. uname still tells the truth, and so getrandom (3.17) stays: OpenSSL makes do without it only
+on kernels that say that they are older.
 """
 import ctypes
 import errno
@@ -11,7 +12,7 @@ import os
 import struct
 import sys
 
-FIRST_LATER, FCNTL, FALLOCATE = 314, 72, 285
+FIRST_LATER, GETRANDOM, FCNTL, FALLOCATE = 314, 318, 72, 285
 OFD_COMMANDS = (36, 37, 38)
 KNOWN_FALLOCATE_MODES = 0x03
 
@@ -22,6 +23,7 @@ PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 38, 22, 2
 
 FILTER = [
     (LOAD, 0, 0, NUMBER),
+    (JUMP_EQUAL, 5, 0, GETRANDOM),
     (JUMP_AT_LEAST, 9, 0, FIRST_LATER),
     (JUMP_EQUAL, 0, 4, FCNTL),
     (LOAD, 0, 0, SECOND_ARGUMENT),

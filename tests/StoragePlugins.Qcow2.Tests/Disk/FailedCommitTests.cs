@@ -120,9 +120,14 @@ public sealed class FailedCommitTests : ScratchFolder
                 }
             }
 
+            // Free space is looked for from the start again, past what the failed attempt had begun.
+            image.Disk.GetCapability<IDiscardDisk>()!.Discard(0, 64 << 10);
+            image.Disk.Flush();
+            image.Disk.Flush();
+            image.Disk.Write(6 << 20, Filled(4, 256 << 10));
             image.Close();
             Qemu.Img("check", "-f", "qcow2", path);
-            Qemu.Io(path, $"read -P 3 0 {6 << 20}");
+            Qemu.Io(path, "read -P 0 0 64k", $"read -P 3 64k {(6 << 20) - (64 << 10)}", "read -P 4 6M 256k");
         }
 
         Assert.True(failures > 0);

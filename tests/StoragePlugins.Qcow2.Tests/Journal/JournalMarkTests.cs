@@ -95,6 +95,67 @@ public sealed class JournalMarkTests : ScratchFolder
         Assert.Contains("no room", WhyNot(PathOf("tiny")), StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void Slots_left_by_an_earlier_journal_never_win_over_a_new_mark()
+    {
+        string path = PathOf("a.qcow2");
+        Qemu.Img("create", "-f", "qcow2", path, "1G");
+        Set(path, 8);
+        AppendForeignExtension(path);
+        Clear(path);
+        using (var medium = new TestFileMedium(path)) Assert.NotNull(Qcow2Header.Read(medium).JournalExtension);
+
+        Guid id = Guid.NewGuid();
+        using (var medium = new TestFileMedium(path)) Store(medium).Set(Mark(id, 1));
+        using (var medium = new TestFileMedium(path))
+        {
+            JournalMark mark = Store(medium).Current!;
+            Assert.Equal((id, 1ul), (mark.ImageId, mark.Epoch));
+        }
+    }
+
+    [Fact]
+    public void Header_whose_extensions_end_at_the_backing_files_name_without_a_marker_is_not_marked()
+    {
+        string path = PathOf("a.qcow2");
+        Qemu.Img("create", "-f", "raw", PathOf("base.raw"), "1G");
+        Qemu.Img("create", "-f", "qcow2", "-b", "base.raw", "-F", "raw", path);
+        byte[] start = File.ReadAllBytes(path)[..4096];
+        // The name moves to where the end marker was.
+        int end = Qcow2Header.Read(new FixedMedium(start, 1 << 20)).Places.End;
+        "base.raw"u8.CopyTo(start.AsSpan(end));
+        System.Buffers.Binary.BinaryPrimitives.WriteInt64BigEndian(start.AsSpan(8), end);
+
+        var log = new HeaderLog(start);
+        var store = new JournalMarkStore(Qcow2Header.Read(new FixedMedium(log.Now, 1 << 20)), log, log.Flush);
+        Assert.Contains("no end marker", store.WhyNot ?? "", StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(1 << 20, 1L << 50)]
+    [InlineData(long.MaxValue - 4095, 1 << 20)]
+    [InlineData(-65536, 1 << 20)]
+    [InlineData(1000, 65536)]
+    [InlineData(0, 65536 * 4)]
+    public void Region_that_cannot_be_one_is_refused(long offset, long length)
+    {
+        string path = PathOf("a.qcow2");
+        Qemu.Img("create", "-f", "qcow2", path, "1G");
+        using (var medium = new TestFileMedium(path)) Store(medium).Set(new JournalMark("ordered", Guid.NewGuid(), 1, new JournalRegion(offset, length), default));
+        foreach (bool readOnly in new[] { false, true })
+            Assert.Equal("SP3031", Assert.Throws<DiagnosticException>(() => new Disk.OpenTestImage(path, readOnly)).Code);
+    }
+
+    private static void AppendForeignExtension(string path)
+    {
+        using var medium = new TestFileMedium(path);
+        int end = Qcow2Header.Read(medium).Places.End;
+        byte[] extension = new byte[24];
+        System.Buffers.Binary.BinaryPrimitives.WriteUInt32BigEndian(extension, 0x12345678);
+        System.Buffers.Binary.BinaryPrimitives.WriteInt32BigEndian(extension.AsSpan(4), 8);
+        medium.Write(end, extension, ContentClass.Header);
+    }
+
     private static string WhyNot(string path)
     {
         using var medium = new TestFileMedium(path);

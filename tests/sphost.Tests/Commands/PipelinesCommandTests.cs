@@ -13,7 +13,7 @@ public sealed class PipelinesCommandTests : IDisposable
     {
         CommandResult result = Command.Sphost("pipelines", "list");
         Assert.Equal((0, ""), (result.ExitCode, result.Error));
-        Assert.Matches(@"(?m)^qcow2-ordered \(default\) +qcow2 +ordered +fdatasync +file +ready ", result.Output);
+        Assert.Matches(@"(?m)^qcow2-journal \(default\) +qcow2 +internal +fdatasync +file +ready ", result.Output);
         Assert.Matches(@"(?m)^raw +raw +ordered +fdatasync +file +ready ", result.Output);
     }
 

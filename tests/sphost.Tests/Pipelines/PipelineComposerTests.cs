@@ -135,7 +135,7 @@ public sealed class PipelineComposerTests : IDisposable
         string raw = Write("r.img", new byte[512]);
         Assert.Equal("raw", _composer.Choose(null, raw).Name);
         Assert.Contains(_log.Lines, line => line.Contains("SP3810", StringComparison.Ordinal));
-        Assert.Equal("qcow2-ordered", _composer.Choose(null, Path.Combine(_images, "new.img")).Name);
+        Assert.Equal("qcow2-journal", _composer.Choose(null, Path.Combine(_images, "new.img")).Name);
         Assert.Equal("SP2009", Assert.Throws<DiagnosticException>(() => _composer.Choose("row", raw)).Code);
     }
 
