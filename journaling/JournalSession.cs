@@ -197,16 +197,21 @@ public sealed class JournalSession : IJournalSession
     {
         // A log of its own is dealt with when the record is written: it overtakes everything.
         if (recording.Log.IsDurableOnAppend || !_sync.HasUnorderedData) return;
-        for (int i = 0; i < transaction.Published.Count; i++)
+        long bytes = 0;
+        foreach (HomeRange table in _tables) bytes += table.Length + RecordBuilder.EntryBytes;
+        bool fits = allTables && bytes <= recording.MaxCopied;
+        // A table may have been published too; what fits a record is few enough to look it up.
+        for (int i = 0; fits && i < transaction.Published.Count; i++)
         {
             PublishedExtent extent = transaction.Published[i];
             var range = new HomeRange(extent.Offset, extent.Length);
-            if (extent.Prior == PriorContent.Unknown && !_tables.Contains(range)) _tables.Add(range);
+            if (extent.Prior != PriorContent.Unknown || _tables.Contains(range)) continue;
+            _tables.Add(range);
+            bytes += range.Length + RecordBuilder.EntryBytes;
+            fits = bytes <= recording.MaxCopied;
         }
 
-        long bytes = 0;
-        foreach (HomeRange range in _tables) bytes += range.Length + RecordBuilder.EntryBytes;
-        if (!allTables || bytes > recording.MaxCopied) _sync.Sync(CommitGoal.Ordered);
+        if (!fits) _sync.Sync(CommitGoal.Ordered);
         else recording.Copy(_tables);
     }
 

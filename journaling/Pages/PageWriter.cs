@@ -29,10 +29,11 @@ internal sealed class PageWriter(IOrderedMedium home, PageTable pages, PageReade
 
     public void Write(long offset, ReadOnlySpan<byte> data, ContentClass content)
     {
+        sync.ThrowIfPoisoned();
         bool ride = MayRide(offset, data.Length, content);
         while (data.Length > 0)
         {
-            int length = PieceLength(offset, data.Length);
+            int length = (int)Math.Min(data.Length, PageTable.RegionBytes - (offset & (PageTable.RegionBytes - 1)));
             WritePiece(offset, data[..length], content, ride);
             offset += length;
             data = data[length..];
@@ -56,6 +57,18 @@ internal sealed class PageWriter(IOrderedMedium home, PageTable pages, PageReade
 
     private int PieceLength(long offset, long length) =>
         (int)Math.Min(Math.Min(length, pages.MaxPiece), PageTable.RegionBytes - (offset & (PageTable.RegionBytes - 1)));
+
+    /// <summary>More of a write lies over pages than one record holds.</summary>
+    private void WriteInParts(long offset, ReadOnlySpan<byte> data, ContentClass content)
+    {
+        while (data.Length > 0)
+        {
+            int length = PieceLength(offset, data.Length);
+            WritePiece(offset, data[..length], content, ride: false);
+            offset += length;
+            data = data[length..];
+        }
+    }
 
     private bool MayRide(long offset, int length, ContentClass content)
     {
@@ -84,6 +97,19 @@ internal sealed class PageWriter(IOrderedMedium home, PageTable pages, PageReade
             }
 
             sync.ThrowIfPoisoned();
+            if (ride)
+            {
+                // What need not ride goes home instead of waiting for room.
+                ride = false;
+                continue;
+            }
+
+            if (data.Length > pages.MaxPiece)
+            {
+                WriteInParts(offset, data, content);
+                return;
+            }
+
             commitHeld();
         }
 
@@ -105,7 +131,6 @@ internal sealed class PageWriter(IOrderedMedium home, PageTable pages, PageReade
     private bool TryAbsorb(PageStripe stripe, long offset, ReadOnlySpan<byte> data, bool ride, ref Pending work)
     {
         long needed = DirtyBytesNeeded(stripe, offset, data.Length, ride);
-        if (needed > 0) sync.ThrowIfPoisoned();
         if (!pages.TryReserveDirty(needed)) return false;
         PagePart part;
         for (int at = 0, index = 0; at < data.Length; at += part.Length, index++)

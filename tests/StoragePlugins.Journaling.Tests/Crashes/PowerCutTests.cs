@@ -72,7 +72,7 @@ public sealed class PowerCutTests
     {
         int broken = 0;
         RecordingMedium medium = Run(random, model, 250, new Work(), ignoreSyncs);
-        for (int cut = 0; cut <= medium.Events.Count; cut += 1 + random.Next(8))
+        for (int cut = 0; cut <= medium.Events.Count; cut += 1 + random.Next(4))
         {
             byte[] state = medium.StateAt(cut, ignoreSyncs ? 1 : random.Next(3), random, isLost);
             forge?.Invoke(state);

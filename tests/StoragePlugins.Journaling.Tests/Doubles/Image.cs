@@ -14,11 +14,11 @@ internal sealed class Image : IDisposable
 
     public static readonly JournalRegion Place = new(Region, RegionLength);
 
-    public Image(RecordingMedium? medium = null, JournalSettings? settings = null, bool start = true, Func<MarkedSite, RecordingMedium, IRecordLogSource>? source = null)
+    public Image(RecordingMedium? medium = null, JournalSettings? settings = null, bool start = true, JournalRegion? place = null)
     {
         Medium = medium ?? new RecordingMedium(new byte[Data + DataLength]);
-        Site = new MarkedSite(Medium, Place);
-        Session = new JournalSession(Site, Medium, source?.Invoke(Site, Medium) ?? new RegionSource(Site, Medium), settings ?? Settings, NullLogger.Instance);
+        Site = new MarkedSite(Medium, place ?? Place);
+        Session = new JournalSession(Site, Medium, new RegionSource(Site, Medium), settings ?? Settings, NullLogger.Instance);
         if (start)
         {
             Report = Session.Recover();

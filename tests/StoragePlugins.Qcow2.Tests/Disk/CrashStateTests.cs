@@ -50,7 +50,7 @@ public sealed class CrashStateTests : ScratchFolder
         guest.Flushed(recorder.Events.Count);
 
         int states = 0;
-        for (int cut = 0; cut <= recorder.Events.Count; cut += random.Next(1, 9))
+        for (int cut = 0; cut <= recorder.Events.Count; cut += random.Next(1, Math.Clamp(recorder.Events.Count / 50, 2, 9)))
         {
             for (int variant = 0; variant < 3; variant++, states++)
                 Judge(recorder.StateAt(image, cut, variant, random), guest, cut, $"cut {cut} variant {variant} seed {seed}", journal, random);
