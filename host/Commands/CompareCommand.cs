@@ -24,6 +24,7 @@ internal static class CompareCommand
     private static readonly Option<string> s_size = new("--size") { Description = "Size of the disks; they are sparse.", HelpName = "SIZE", DefaultValueFactory = _ => "20G" };
     private static readonly Option<string?> s_slowFlush = new("--slow-flush") { Description = "Put a simulated device under everything, QEMU included, whose flushes take so much longer (2ms).", HelpName = "TIME" };
     private static readonly Option<string?> s_json = new("--json") { Description = "Write the figures as JSON to a file; '-' for standard output, instead of the table.", HelpName = "FILE" };
+    private static readonly Option<string?> s_pm = new("--pm") { Description = $"Where persistent memory is, for journals that want it: a folder on DAX, or in memory, which stands in for it; by default {PmPlacement.SharedMemory}.", HelpName = "DIR" };
     private static readonly Option<bool> s_noReferences = new("--no-references") { Description = "Measure the pipelines only, not qemu-nbd." };
 
     /// <summary>Makes the command.</summary>
@@ -31,7 +32,7 @@ internal static class CompareCommand
     {
         var command = new Command("compare", "Measure what pipelines cost under workloads of write and flush, beside qemu-nbd where it is installed.")
         {
-            s_pipelines, s_workloads, services.Config, s_rounds, s_operations, s_directory, s_size, s_slowFlush, s_json, s_noReferences,
+            s_pipelines, s_workloads, services.Config, s_rounds, s_operations, s_directory, s_size, s_slowFlush, s_pm, s_json, s_noReferences,
         };
         command.SetAction(commandLine => Run(services, commandLine));
         return command;
@@ -51,7 +52,7 @@ internal static class CompareCommand
         using var cancel = new CancellationTokenSource();
         using PosixSignalRegistration terminate = OnSignal(PosixSignal.SIGTERM, cancel);
         using PosixSignalRegistration interrupt = OnSignal(PosixSignal.SIGINT, cancel);
-        using var scratch = ScratchFolders.Create(commandLine.GetValue(s_directory));
+        using var scratch = ScratchFolders.Create(commandLine.GetValue(s_directory), commandLine.GetValue(s_pm) ?? (Directory.Exists(PmPlacement.SharedMemory) ? PmPlacement.SharedMemory : null));
         var notes = new NoteCollector();
         foreach (PipelineDefinition pipeline in pipelines)
         {
@@ -63,7 +64,8 @@ internal static class CompareCommand
             StrategyKind.Medium, SlowMedium, [OptionSetting.FromCommandLine("flush", Quantities.FormatDuration(slowFlush))], "--slow-flush", null);
         var composer = new PipelineComposer(session.Catalog, session.Configuration, notes);
         List<Contender> contenders = References(commandLine, composer, device, tools, notes);
-        contenders.AddRange(pipelines.Select(pipeline => new PipelineContender(composer, pipeline, device, tools, notes)));
+        contenders.AddRange(pipelines.SelectMany(pipeline => PmPlacement.Place(pipeline, scratch.Pm))
+            .Select(placed => new PipelineContender(composer, placed.Pipeline, device, tools, notes, placed.Folder)));
 
         DateTimeOffset started = DateTimeOffset.UtcNow;
         HostFacts facts = HostFacts.Of(scratch.Images);

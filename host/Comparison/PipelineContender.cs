@@ -10,7 +10,9 @@ namespace StoragePlugins.Host.Comparison;
 /// <param name="slowFlush">The simulated device that it is timed on; null to time it as it is.</param>
 /// <param name="tools">For snapshots.</param>
 /// <param name="logger">What strategies say.</param>
-internal sealed class PipelineContender(PipelineComposer composer, PipelineDefinition pipeline, StrategyUse? slowFlush, QemuTools tools, ILogger logger) : Contender
+/// <param name="folder">For its images, where they cannot lie with the others'; made and deleted with each run.</param>
+internal sealed class PipelineContender(
+    PipelineComposer composer, PipelineDefinition pipeline, StrategyUse? slowFlush, QemuTools tools, ILogger logger, string? folder = null) : Contender
 {
     private const string SnapshotFormat = "qcow2";
 
@@ -43,6 +45,8 @@ internal sealed class PipelineContender(PipelineComposer composer, PipelineDefin
 
     public override void Prepare(Workload workload, PreparedRun run)
     {
+        run = InFolder(run);
+        if (folder is not null) Directory.CreateDirectory(folder);
         composer.Create(pipeline, run.Image, new CreateRequest(run.DiskBytes));
         _isMade = true;
         if (workload.IsWritten)
@@ -55,15 +59,24 @@ internal sealed class PipelineContender(PipelineComposer composer, PipelineDefin
         if (File.Exists(run.Image)) DurableFile.Flush(run.Image);
     }
 
-    public override IMeasuredDisk Open(PreparedRun run) => LocalDisk.Open(composer, _timed, run.Image, Socket(run), logger);
+    public override IMeasuredDisk Open(PreparedRun run) => LocalDisk.Open(composer, _timed, InFolder(run).Image, Socket(run), logger);
 
     public override void Forget(PreparedRun run)
     {
+        if (folder is not null)
+        {
+            _isMade = false;
+            if (Directory.Exists(folder)) Directory.Delete(folder, recursive: true);
+            return;
+        }
+
         if (!_isMade || File.Exists(run.Image)) return;
         _isMade = false;
         using IStorageMedium medium = composer.OpenMedium(pipeline, run.Image, readOnly: false);
         medium.SetLength(0);
     }
+
+    private PreparedRun InFolder(PreparedRun run) => folder is null ? run : run with { Folder = folder };
 
     private static string Socket(PreparedRun run) => Path.Combine(run.Sockets, "disk.sock");
 }

@@ -14,10 +14,13 @@ internal static class BuiltInStrategies
     /// <summary>The medium that every pipeline stands on at last.</summary>
     public const string FileMedium = "file";
 
+    /// <summary>A file that is mapped: persistent memory, or what stands in for it.</summary>
+    public const string PmMedium = "pm";
+
     /// <summary>All of them.</summary>
     public static IReadOnlyList<BuiltInStrategy> All { get; } =
     [
         new(StrategyKind.Medium, FileMedium, "a file or block device of the host, locked against QEMU and other hosts", null, static () => new Media.FileMediumFactory()),
-        new(StrategyKind.Medium, "pm", "an image in mapped persistent memory; no flush reaches a disk", typeof(Media.Mapping.PmMediumOptions), static () => new Media.Mapping.PmMediumFactory()),
+        new(StrategyKind.Medium, PmMedium, "an image in mapped persistent memory; no flush reaches a disk", typeof(Media.Mapping.PmMediumOptions), static () => new Media.Mapping.PmMediumFactory()),
     ];
 }
