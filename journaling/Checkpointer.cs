@@ -8,6 +8,15 @@ namespace StoragePlugins.Journaling;
 /// </summary>
 internal sealed class Checkpointer(IOrderedMedium home, PageTable pages, HomeSync sync, JournalStatistics statistics, ILogger logger) : IDisposable
 {
+    /// <summary>
+    /// A background checkpoint pauses after so many pages: the flush of whoever waits for one has to write what is dirty by then, and 2000 scattered
+    /// pages at once would be milliseconds for it. Half a log's worth is home in some 20 pauses, sooner than the other half fills.
+    /// </summary>
+    private const int PagesAtOnce = 128;
+
+    /// <summary>Long enough for a few flushes of a fast device.</summary>
+    private const int PauseMilliseconds = 1;
+
     private readonly object _running = new();
     private readonly object _wake = new();
     private readonly List<long> _numbers = [];
@@ -15,6 +24,7 @@ internal sealed class Checkpointer(IOrderedMedium home, PageTable pages, HomeSyn
     private Thread? _thread;
     private bool _requested, _stopped;
     private ulong _applied;
+    private int _waiting;
 
     /// <summary>Set when nothing but a checkpoint needs home to be flushed: then it flushes itself.</summary>
     public bool FlushesItself { get; set; }
@@ -48,31 +58,16 @@ internal sealed class Checkpointer(IOrderedMedium home, PageTable pages, HomeSyn
 
     /// <summary>Writes every live page home. Runs one at a time.</summary>
     /// <exception cref="StorageException">A write failed. Nothing is lost: pages and log stay as they are.</exception>
-    public void Run()
-    {
-        lock (_running)
-        {
-            ulong upTo = Applied;
-            if (WritePages(drain: false)) sync.NoteWritten();
-            sync.NoteCheckpoint(upTo);
-            statistics.CountCheckpoint();
-        }
-    }
+    public void Run() => Hurry(() => WriteLivePages(pausing: false));
 
     /// <summary>Writes all pages home, also what no record holds, and lets them go. For a session that ends.</summary>
-    public void Drain()
+    public void Drain() => Hurry(() =>
     {
-        lock (_running)
-        {
-            while (pages.Count > 0 && WritePages(drain: true)) sync.NoteWritten();
-        }
-    }
+        while (pages.Count > 0 && WritePages(drain: true, pausing: false)) sync.NoteWritten();
+    });
 
     /// <summary>Keeps checkpoints away while home is cut.</summary>
-    public void While(Action action)
-    {
-        lock (_running) action();
-    }
+    public void While(Action action) => Hurry(action);
 
     /// <summary>Ends the background's work; waits for a checkpoint under way.</summary>
     public void Dispose()
@@ -99,7 +94,7 @@ internal sealed class Checkpointer(IOrderedMedium home, PageTable pages, HomeSyn
 
             try
             {
-                Run();
+                lock (_running) WriteLivePages(pausing: true);
                 if (FlushesItself) sync.FlushCheckpoint();
             }
             catch (StorageException e)
@@ -110,7 +105,29 @@ internal sealed class Checkpointer(IOrderedMedium home, PageTable pages, HomeSyn
         }
     }
 
-    private bool WritePages(bool drain)
+    /// <summary>Does what somebody waits for; a checkpoint under way makes no more pauses.</summary>
+    private void Hurry(Action action)
+    {
+        Interlocked.Increment(ref _waiting);
+        try
+        {
+            lock (_running) action();
+        }
+        finally
+        {
+            Interlocked.Decrement(ref _waiting);
+        }
+    }
+
+    private void WriteLivePages(bool pausing)
+    {
+        ulong upTo = Applied;
+        if (WritePages(drain: false, pausing)) sync.NoteWritten();
+        sync.NoteCheckpoint(upTo);
+        statistics.CountCheckpoint();
+    }
+
+    private bool WritePages(bool drain, bool pausing)
     {
         _numbers.Clear();
         foreach (PageStripe stripe in pages.Stripes)
@@ -126,12 +143,16 @@ internal sealed class Checkpointer(IOrderedMedium home, PageTable pages, HomeSyn
 
         _numbers.Sort();
         const long pagesPerRegion = PageTable.RegionBytes / OverlayPage.Size;
+        int pauseAt = PagesAtOnce;
         for (int i = 0; i < _numbers.Count;)
         {
             int end = i + 1;
             while (end < _numbers.Count && _numbers[end] == _numbers[end - 1] + 1 && _numbers[end] % pagesPerRegion != 0) end++;
             WriteNeighbours(_numbers[i], _numbers[end - 1], drain);
             i = end;
+            if (!pausing || i < pauseAt || Volatile.Read(ref _waiting) > 0 || Volatile.Read(ref _stopped)) continue;
+            pauseAt = i + PagesAtOnce;
+            Thread.Sleep(PauseMilliseconds);
         }
 
         return _numbers.Count > 0;

@@ -37,20 +37,18 @@ public sealed class AppendAheadTests : ScratchFolder
     {
         string path = PathOf("disk");
         OpenTestImage.Create(path, 1L << 30);
-        long longest = 0;
         var image = new OpenTestImage(path, journal: s_atomic);
         for (int i = 0; i < 30; i++)
         {
             image.Disk.Write((long)i * Cluster, new byte[Cluster]);
-            if (i is >= 8 and < 12) Until(() => (longest = new FileInfo(path).Length) > (8 + 16) * Cluster);
+            if (i is >= 8 and < 12) Until(() => new FileInfo(path).Length > (8 + 16) * Cluster);
         }
 
         image.Disk.Flush();
         image.Close();
 
-        // Header, refcount table and block, L1 and L2 table.
-        Assert.True(new FileInfo(path).Length <= (30 + 5) * Cluster, $"{new FileInfo(path).Length} bytes are left of {longest}");
-        Qemu.Img("check", "-f", "qcow2", path);
+        // Where the guest overtook the preparation its clusters lie behind the run: what is given back there is a hole, not the file's end.
+        Assert.Contains("\n30/16384 = ", Qemu.Img("check", "-f", "qcow2", path), StringComparison.Ordinal);
     }
 
     [Fact]
