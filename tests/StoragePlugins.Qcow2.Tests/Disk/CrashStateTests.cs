@@ -52,11 +52,12 @@ public sealed class CrashStateTests : ScratchFolder
         int states = 0;
         for (int cut = 0; cut <= recorder.Events.Count; cut += random.Next(1, Math.Clamp(recorder.Events.Count / 50, 2, 9)))
         {
-            for (int variant = 0; variant < 3; variant++, states++)
+            // Images of many MiB take long to judge: one variant of each cut has to do.
+            for (int variant = clusterSize < 65536 ? 0 : random.Next(3), last = clusterSize < 65536 ? 2 : variant; variant <= last; variant++, states++)
                 Judge(recorder.StateAt(image, cut, variant, random), guest, cut, $"cut {cut} variant {variant} seed {seed}", journal, random);
         }
 
-        Assert.True(states > 90, $"only {states} states");
+        Assert.True(states > (clusterSize < 65536 ? 90 : 30), $"only {states} states");
     }
 
     [Theory]
