@@ -64,7 +64,8 @@ internal static class CompareCommand
             StrategyKind.Medium, SlowMedium, [OptionSetting.FromCommandLine("flush", Quantities.FormatDuration(slowFlush))], "--slow-flush", null);
         var composer = new PipelineComposer(session.Catalog, session.Configuration, notes);
         List<Contender> contenders = References(commandLine, composer, device, tools, notes);
-        contenders.AddRange(pipelines.SelectMany(pipeline => PmPlacement.Place(pipeline, scratch.Pm))
+        // An image in persistent memory does not stand on the slow device.
+        contenders.AddRange(pipelines.SelectMany(pipeline => PmPlacement.Place(pipeline, scratch.Pm)).Where(placed => device is null || placed.Folder is null)
             .Select(placed => new PipelineContender(composer, placed.Pipeline, device, tools, notes, placed.Folder)));
 
         DateTimeOffset started = DateTimeOffset.UtcNow;

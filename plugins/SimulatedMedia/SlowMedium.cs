@@ -3,10 +3,11 @@ namespace StoragePlugins.SimulatedMedia;
 /// <summary>A medium whose flushes, barriers and writes take longer. What it does is what the medium beneath does; that one also counts.</summary>
 /// <remarks>
 /// <para>Not passed on: <see cref="IFileMedium"/> and <see cref="IPersistentMemory"/>, through which writes and flushes would go by the costs. Barriers are
-/// passed on when the medium beneath has them, never made up: order that does not hold over a power cut is no order.</para>
+/// passed on when the medium beneath has them, never made up: order that does not hold over a power cut is no order. A mapping is passed on: memory is
+/// not the slow device, unless it takes <c>msync(2)</c> to make it durable, which then costs a flush.</para>
 /// <para>A cost of flushing is that of draining a volatile cache: with one, a device that calls itself write-through is reported as volatile.</para>
 /// </remarks>
-internal sealed class SlowMedium : IStorageMedium, IFlushableMedium, IBarrierMedium, IPreallocatingMedium, IWriteCacheMedium
+internal sealed class SlowMedium : IStorageMedium, IFlushableMedium, IBarrierMedium, IPreallocatingMedium, IWriteCacheMedium, IMappableMedium
 {
     /// <summary>Zeros written ahead reach a device in requests of this size; each costs a write.</summary>
     private const long PreallocationRequestBytes = 1 << 20;
@@ -18,6 +19,7 @@ internal sealed class SlowMedium : IStorageMedium, IFlushableMedium, IBarrierMed
     private readonly IBarrierMedium? _barrier;
     private readonly IPreallocatingMedium? _preallocating;
     private readonly IWriteCacheMedium? _writeCache;
+    private readonly IMappableMedium? _mappable;
 
     // Where the last write ended, and how many jumps the next flush has to pay for.
     private long _head = -1;
@@ -31,6 +33,7 @@ internal sealed class SlowMedium : IStorageMedium, IFlushableMedium, IBarrierMed
         _barrier = inner.GetCapability<IBarrierMedium>();
         _preallocating = inner.GetCapability<IPreallocatingMedium>();
         _writeCache = inner.GetCapability<IWriteCacheMedium>();
+        _mappable = inner.GetCapability<IMappableMedium>();
     }
 
     public string Name => _inner.Name;
@@ -51,6 +54,7 @@ internal sealed class SlowMedium : IStorageMedium, IFlushableMedium, IBarrierMed
         _ when typeof(T) == typeof(IBarrierMedium) => _barrier is null ? null : (T)(object)this,
         _ when typeof(T) == typeof(IPreallocatingMedium) => _preallocating is null ? null : (T)(object)this,
         _ when typeof(T) == typeof(IWriteCacheMedium) => _writeCache is null ? null : (T)(object)this,
+        _ when typeof(T) == typeof(IMappableMedium) => _mappable is null ? null : (T)(object)this,
         _ when typeof(T) == typeof(INonBlockingMedium) || typeof(T) == typeof(ISparseMedium) || typeof(T) == typeof(IDeallocatingMedium) => _inner.GetCapability<T>(),
         _ => null,
     };
@@ -90,6 +94,12 @@ internal sealed class SlowMedium : IStorageMedium, IFlushableMedium, IBarrierMed
     {
         _preallocating!.Preallocate(offset, length);
         _device.Spend(_costs.Write * ((length + PreallocationRequestBytes - 1) / PreallocationRequestBytes));
+    }
+
+    public IPersistentMemory Map(MappingRequest request)
+    {
+        IPersistentMemory memory = _mappable!.Map(request);
+        return memory.Domain == PersistenceDomain.Msync ? new SlowMemory(memory, SpendFlush) : memory;
     }
 
     public void Dispose() => _inner.Dispose();

@@ -120,6 +120,16 @@ public sealed class SlowMediumTests
     private static IStorageMedium Slow(IStorageMedium inner, SlowOptions options) => new SlowMediumFactory().Open(
         new MediumRequest { Location = "disk", OpenInner = () => inner }, new StrategyContext(options, new StorageMeter(), NullLogger.Instance));
 
+    [Fact]
+    public void Msync_of_a_mapping_costs_a_flush_and_a_fence_costs_nothing()
+    {
+        var costs = new DeviceCosts { Flush = TimeSpan.FromMilliseconds(20) };
+        IPersistentMemory byMsync = new SlowMedium(new MappedMedium(PersistenceDomain.Msync), costs).GetCapability<IMappableMedium>()!.Map(new MappingRequest());
+        IPersistentMemory byFence = new SlowMedium(new MappedMedium(PersistenceDomain.Adr), costs).GetCapability<IMappableMedium>()!.Map(new MappingRequest());
+        Assert.True(Time(() => byMsync.Persist(0, 64)) >= costs.Flush);
+        Assert.True(Time(() => byFence.Persist(0, 64)) < costs.Flush);
+    }
+
     private static TimeSpan Time(Action action)
     {
         long start = Stopwatch.GetTimestamp();
@@ -128,7 +138,7 @@ public sealed class SlowMediumTests
     }
 
     /// <summary>Has every capability that a medium can have.</summary>
-    private sealed class EverythingMedium : LoggingMedium, IStorageMedium, IBarrierMedium, IFileMedium, INonBlockingMedium, IPreallocatingMedium, ISparseMedium, IWriteCacheMedium, IPersistentMemory
+    private class EverythingMedium : LoggingMedium, IStorageMedium, IBarrierMedium, IFileMedium, INonBlockingMedium, IPreallocatingMedium, ISparseMedium, IWriteCacheMedium, IPersistentMemory
     {
         public int Barriers { get; private set; }
 
@@ -138,7 +148,7 @@ public sealed class SlowMediumTests
 
         public string Path => "/disk";
 
-        public PersistenceDomain Domain => PersistenceDomain.None;
+        public PersistenceDomain Domain { get; init; } = PersistenceDomain.None;
 
         public bool IsEmulated => true;
 
@@ -173,5 +183,13 @@ public sealed class SlowMediumTests
         public void ThrowIfLost()
         {
         }
+    }
+
+    /// <summary>Can be mapped, in a domain.</summary>
+    private sealed class MappedMedium : EverythingMedium, IMappableMedium
+    {
+        public MappedMedium(PersistenceDomain domain) => Domain = domain;
+
+        public IPersistentMemory Map(MappingRequest request) => this;
     }
 }
