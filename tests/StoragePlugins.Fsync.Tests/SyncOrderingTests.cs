@@ -19,6 +19,19 @@ public sealed class SyncOrderingTests
         Assert.Equal(["write 0+8 GuestData", "fdatasync", "write 8+8 Map", "fdatasync"], medium.Log);
     }
 
+    /// <summary>Of two concurrent fdatasyncs Linux tells only one that a write was lost: the other would acknowledge it.</summary>
+    [Fact]
+    public void Two_syncs_never_run_at_once()
+    {
+        var medium = new SlowSyncMedium();
+        IOrderedMedium ordered = new FDataSyncOrdering().Attach(medium, new StrategyContext(null, new StorageMeter(), Microsoft.Extensions.Logging.Abstractions.NullLogger.Instance));
+        Thread[] threads = [.. Enumerable.Range(0, 4).Select(i => new Thread(i % 2 == 0 ? ordered.Flush : ordered.Barrier))];
+        foreach (Thread thread in threads) thread.Start();
+        foreach (Thread thread in threads) thread.Join();
+        Assert.Equal(4, medium.Syncs);
+        Assert.Equal(1, medium.MostAtOnce);
+    }
+
     [Fact]
     public void Fsync_syncs_all_metadata()
     {
@@ -97,5 +110,46 @@ public sealed class SyncOrderingTests
         IOrderedMedium ordered = new FDataSyncOrdering().Attach(new MemoryMedium(), s_context);
         Assert.Null(ordered.GetCapability<IFlushableMedium>());
         Assert.NotNull(ordered.GetCapability<IDeallocatingMedium>());
+    }
+
+    private sealed class SlowSyncMedium : IStorageMedium, IFlushableMedium
+    {
+        private int _running;
+
+        public int Syncs { get; private set; }
+
+        public int MostAtOnce { get; private set; }
+
+        public string Name => "slow";
+
+        public long Length => 0;
+
+        public bool IsReadOnly => false;
+
+        public void FlushData()
+        {
+            MostAtOnce = Math.Max(MostAtOnce, Interlocked.Increment(ref _running));
+            Thread.Sleep(20);
+            Syncs++;
+            Interlocked.Decrement(ref _running);
+        }
+
+        public void FlushAll() => FlushData();
+
+        public int Read(long offset, Span<byte> buffer) => 0;
+
+        public void Write(long offset, ReadOnlySpan<byte> data, ContentClass content)
+        {
+        }
+
+        public void SetLength(long length)
+        {
+        }
+
+        public T? GetCapability<T>() where T : class => this as T;
+
+        public void Dispose()
+        {
+        }
     }
 }

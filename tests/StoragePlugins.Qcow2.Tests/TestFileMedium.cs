@@ -16,6 +16,10 @@ internal sealed class TestFileMedium : IStorageMedium, IPreallocatingMedium
 
     public string Name { get; }
     public bool IsReadOnly { get; }
+
+    /// <summary>What the host is said to have left.</summary>
+    public long FreeBytes { get; init; } = long.MaxValue;
+
     public long Length => RandomAccess.GetLength(_handle);
 
     public int Read(long offset, Span<byte> buffer)

@@ -52,6 +52,23 @@ public sealed class AppendAheadTests : ScratchFolder
     }
 
     [Fact]
+    public void Nothing_is_prepared_on_a_nearly_full_host()
+    {
+        string path = PathOf("disk");
+        OpenTestImage.Create(path, 1L << 30);
+        var image = new OpenTestImage(path, journal: s_atomic, freeBytes: 4 << 20);
+        for (int i = 0; i < 40; i++)
+        {
+            image.Disk.Write((long)i * Cluster, new byte[Cluster]);
+            Thread.Sleep(1);
+        }
+
+        // Header, refcount table and block, L1 and L2 table.
+        Assert.True(image.Medium.Length <= (40 + 5) * Cluster, $"{image.Medium.Length} bytes");
+        image.Close();
+    }
+
+    [Fact]
     public void Prepared_clusters_are_holes_to_the_guest_and_leave_the_backing_file_visible()
     {
         string path = PathOf("disk");
