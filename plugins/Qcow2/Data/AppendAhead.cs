@@ -23,6 +23,10 @@ internal sealed class AppendAhead : IDisposable
 
     private const long FirstRunBytes = 1 << 20;
 
+    /// <summary>With a pause between pieces half a gigabyte a second, more than a guest appends that flushes after each write.</summary>
+    private const long PieceBytes = 512 << 10;
+    private const int PauseMilliseconds = 1;
+
     /// <summary>A run is prepared only where so many of its size are free.</summary>
     private const int RoomToLeave = 8;
 
@@ -40,8 +44,8 @@ internal sealed class AppendAhead : IDisposable
     private readonly Committer _committer;
     private readonly RequestEpochs _epochs;
     private readonly int _largestRun;
-    private readonly Stream[] _streams = [.. Enumerable.Range(0, MaxStreams).Select(_ => new Stream())];
-    private readonly Queue<Stream> _due = new(MaxStreams);
+    private readonly AppendStream[] _streams = [.. Enumerable.Range(0, MaxStreams).Select(_ => new AppendStream())];
+    private readonly Queue<AppendStream> _due = new(MaxStreams);
     private volatile MappedRun[] _runs = [];
     private Thread? _thread;
     private bool _stopping;
@@ -61,8 +65,8 @@ internal sealed class AppendAhead : IDisposable
     {
         lock (_due)
         {
-            Stream stream = _streams[0];
-            foreach (Stream candidate in _streams)
+            AppendStream stream = _streams[0];
+            foreach (AppendStream candidate in _streams)
             {
                 if (candidate.Next == first)
                 {
@@ -98,10 +102,10 @@ internal sealed class AppendAhead : IDisposable
             {
                 if (run.IsSpent) _runs = [.. _runs.Where(r => r != run)];
                 if (run.IsAbandoned) continue;
-                Stream stream = run.Stream;
+                AppendStream stream = run.Stream;
                 stream.LastUse = ++_clock;
                 stream.Next = Math.Max(stream.Next, Math.Min(end, run.End));
-                if (run.End == stream.MappedEnd && run.Next - run.First >= (run.End - run.First) / 2) MakeDue(stream);
+                if (run.End == stream.MappedEnd && run.Next - run.First >= (run.End - run.First) / 4) MakeDue(stream);
             }
         }
     }
@@ -175,7 +179,7 @@ internal sealed class AppendAhead : IDisposable
     }
 
     /// <summary>Under the lock.</summary>
-    private void MakeDue(Stream stream)
+    private void MakeDue(AppendStream stream)
     {
         if (stream.IsDue || _stopping) return;
         stream.IsDue = true;
@@ -193,7 +197,7 @@ internal sealed class AppendAhead : IDisposable
     {
         while (true)
         {
-            Stream stream;
+            AppendStream stream;
             lock (_due)
             {
                 while (_due.Count == 0 && !_stopping) Monitor.Wait(_due);
@@ -225,7 +229,7 @@ internal sealed class AppendAhead : IDisposable
 
     /// <summary>Fills fresh clusters with zeros and maps them behind the stream.</summary>
     /// <returns>False when there is nothing to map there.</returns>
-    private bool PrepareRun(Stream stream)
+    private bool PrepareRun(AppendStream stream)
     {
         int run = (int)Math.Min(Math.Max(stream.LastRun * 2L, Math.Max(1, FirstRunBytes >> _header.ClusterBits)), _largestRun);
         int wanted = (int)Math.Min(run, UnallocatedAhead(stream));
@@ -237,9 +241,11 @@ internal sealed class AppendAhead : IDisposable
         int mapped = 0;
         try
         {
-            _medium.Preallocate(host << _header.ClusterBits, (long)count << _header.ClusterBits);
-            _committer.MakeRoom();
-            using (_epochs.Enter()) mapped = Map(stream, host, count);
+            if (TryFill(stream, host << _header.ClusterBits, (long)count << _header.ClusterBits))
+            {
+                _committer.MakeRoom();
+                using (_epochs.Enter()) mapped = Map(stream, host, count);
+            }
         }
         finally
         {
@@ -253,8 +259,29 @@ internal sealed class AppendAhead : IDisposable
         return mapped > 0;
     }
 
+    /// <summary>Fills a range with zeros, a piece at a time: a flush of the guest waits for what is on its way, and all of a run at once would be milliseconds.</summary>
+    /// <returns>False when it was stopped.</returns>
+    private bool TryFill(AppendStream stream, long offset, long length)
+    {
+        for (long done = 0; done < length; done += PieceBytes)
+        {
+            bool isAhead;
+            lock (_due)
+            {
+                if (_stopping) return false;
+                isAhead = stream.MappedEnd - stream.Next > (FirstRunBytes >> _header.ClusterBits);
+            }
+
+            // Not when the guest is about to leave what was prepared.
+            if (isAhead && done > 0) Thread.Sleep(PauseMilliseconds);
+            _medium.Preallocate(offset + done, Math.Min(PieceBytes, length - done));
+        }
+
+        return true;
+    }
+
     /// <summary>How many clusters can be mapped behind the stream: in one slice of its L2 table, unallocated, no backing file below.</summary>
-    private long UnallocatedAhead(Stream stream)
+    private long UnallocatedAhead(AppendStream stream)
     {
         long first;
         lock (_due) first = Math.Max(stream.Next, stream.MappedEnd);
@@ -266,7 +293,7 @@ internal sealed class AppendAhead : IDisposable
         return run.Kind == ClusterKind.Unallocated && !_reader.HasBackingAt(first << _header.ClusterBits) ? run.Length >> _header.ClusterBits : 0;
     }
 
-    private int Map(Stream stream, long host, int count)
+    private int Map(AppendStream stream, long host, int count)
     {
         while (true)
         {
@@ -322,67 +349,5 @@ internal sealed class AppendAhead : IDisposable
         }
 
         _committer.Publish(new PublishedExtent(host << _header.ClusterBits, (end - first) << _header.ClusterBits, PriorContent.Zeros));
-    }
-
-    /// <summary>A place where the guest appends.</summary>
-    private sealed class Stream
-    {
-        /// <summary>The cluster that would continue it.</summary>
-        public long Next { get; set; } = -1;
-
-        /// <summary>Clusters seen in a row, up to what makes a stream.</summary>
-        public int Seen { get; set; }
-
-        /// <summary>Clusters of the last run asked for.</summary>
-        public int LastRun { get; set; }
-
-        /// <summary>The end of what is mapped ahead.</summary>
-        public long MappedEnd { get; set; }
-
-        public bool IsDue { get; set; }
-
-        public long LastUse { get; set; }
-
-        /// <summary>Rises when the stream ends and its place is another's.</summary>
-        public int Generation { get; private set; }
-
-        public void Restart() => (Next, Seen, LastRun, MappedEnd, Generation) = (-1, 0, 0, 0, Generation + 1);
-    }
-
-    /// <summary>A run of guest clusters mapped ahead: those from <see cref="Next"/> on have not been written.</summary>
-    private sealed class MappedRun(Stream stream, long first, long end, long host)
-    {
-        private readonly int _generation = stream.Generation;
-        private long _next = first;
-
-        public Stream Stream { get; } = stream;
-
-        public long First { get; } = first;
-
-        public long End { get; } = end;
-
-        public long Next => Volatile.Read(ref _next);
-
-        /// <summary>Its stream has ended.</summary>
-        public bool IsAbandoned => _generation != Stream.Generation;
-
-        public bool IsSpent => Next >= End;
-
-        public ulong EntryOf(long cluster, int clusterBits) => (ulong)((host + (cluster - First)) << clusterBits) | Qcow2Layout.CopiedFlag;
-
-        /// <summary>What lies before <paramref name="to"/> is written, or was stepped over and stays allocated.</summary>
-        /// <returns>True when that is news.</returns>
-        public bool Advance(long to)
-        {
-            long seen = Next;
-            while (to > seen)
-            {
-                long before = Interlocked.CompareExchange(ref _next, to, seen);
-                if (before == seen) return true;
-                seen = before;
-            }
-
-            return false;
-        }
     }
 }
