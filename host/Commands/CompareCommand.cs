@@ -52,7 +52,7 @@ internal static class CompareCommand
         using var cancel = new CancellationTokenSource();
         using PosixSignalRegistration terminate = OnSignal(PosixSignal.SIGTERM, cancel);
         using PosixSignalRegistration interrupt = OnSignal(PosixSignal.SIGINT, cancel);
-        using var scratch = ScratchFolders.Create(commandLine.GetValue(s_directory), commandLine.GetValue(s_pm) ?? (Directory.Exists(PmPlacement.SharedMemory) ? PmPlacement.SharedMemory : null));
+        using var scratch = ScratchFolders.Create(commandLine.GetValue(s_directory), PmPlacement.DirectoryFor(pipelines, commandLine.GetValue(s_pm)));
         var notes = new NoteCollector();
         foreach (PipelineDefinition pipeline in pipelines)
         {
