@@ -5,18 +5,16 @@ using Xunit.Abstractions;
 
 namespace StoragePlugins.PmJournal.Tests.Ring;
 
+/// <summary>Speed is written to the log, and not judged here: that depends on the machine.</summary>
 public sealed class RingSpeedTests(ITestOutputHelper output)
 {
     private const int RingBytes = 16 << 20;
-
-    /// <summary>A disk flush takes some 100 µs: a commit here must be out of that order, also on a machine that is busy.</summary>
-    private const int LeastCommitsPerSecond = 50_000;
 
     [Theory]
     [InlineData(48, 3_000_000)]
     [InlineData(64, 2_000_000)]
     [InlineData(4096, 500_000)]
-    public void Commit_in_mapped_memory_is_no_disk_flush(int contentBytes, int commits)
+    public void Commit_in_mapped_memory_allocates_nothing(int contentBytes, int commits)
     {
         string path = $"/dev/shm/sp-ring-{Guid.NewGuid():N}";
         File.WriteAllBytes(path, new byte[RingBytes]);
@@ -33,7 +31,6 @@ public sealed class RingSpeedTests(ITestOutputHelper output)
             double seconds = Run(ring, content, commits);
             allocated = GC.GetAllocatedBytesForCurrentThread() - allocated;
             output.WriteLine($"{contentBytes} B: {commits / seconds:N0} commits/s, {seconds / commits * 1e9:N0} ns each, {allocated} bytes allocated in all");
-            Assert.True(commits / seconds > LeastCommitsPerSecond, $"{commits / seconds:N0} commits/s");
             Assert.True(allocated < 1024, "a commit allocates nothing");
         }
         finally

@@ -7,12 +7,9 @@ using Xunit.Abstractions;
 
 namespace StoragePlugins.PmJournal.Tests.Session;
 
-/// <summary>Whole commits over real media: the record, and the images written home.</summary>
+/// <summary>Whole commits over real media: the record, and the images written home. Speed is written to the log, and not judged here.</summary>
 public sealed class SessionSpeedTests(ITestOutputHelper output)
 {
-    /// <summary>Far below what was measured (75,000 and up on a quiet machine, 35,000 with five busy threads a core): a commit that waits shows all the same.</summary>
-    private const int LeastCommitsPerSecond = 5_000;
-
     private const int Commits = 50_000;
 
     [Theory]
@@ -41,7 +38,6 @@ public sealed class SessionSpeedTests(ITestOutputHelper output)
             double seconds = Run(session, bytes);
             flushes = meter.Read().HostFlushes - flushes;
             output.WriteLine($"{medium}, {bytes} B: {Commits / seconds:N0} commits/s, {seconds / Commits * 1e6:N2} µs each, {flushes} host flushes");
-            Assert.True(Commits / seconds > LeastCommitsPerSecond, $"{Commits / seconds:N0} commits/s");
             Assert.InRange(flushes, 0, medium == "pm" ? 0 : Commits * (bytes + 128L) / (8 << 20));
             session.Close();
         }
