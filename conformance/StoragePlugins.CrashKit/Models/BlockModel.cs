@@ -1,0 +1,148 @@
+using StoragePlugins.CrashKit.Media;
+using StoragePlugins.CrashKit.Recording;
+
+namespace StoragePlugins.CrashKit.Models;
+
+/// <summary>
+/// A disk with a volatile write cache. Durable is what had returned before a flush was submitted that has returned; of the rest each sector
+/// may hold its durable or any later content, whatever the order of the writes, and a file may have any of its lengths. A disk that keeps barriers loses
+/// nothing of an epoch of which a later one left anything.
+/// </summary>
+/// <remarks>
+/// Source: linux Documentation/block/writeback_cache_control.rst and NVMe's Flush ("commands completed prior to submission") for flushes; BarrierFS
+/// (FAST '18) for epochs. The mapping of a file through <c>msync(2)</c> is such a disk too: pages are its requests.
+/// </remarks>
+internal sealed class BlockModel(int device, DeviceImage image, int atom, bool keepsBarriers) : DeviceModel(device, image)
+{
+    private const int PageBytes = 4096;
+
+    // Entries in the order of submission; from the front they leave as they become durable.
+    private readonly List<Pending> _pending = [];
+    private readonly Dictionary<long, Slot> _atoms = [];
+    private long _epoch;
+    private long _length = image.Length;
+
+    public override void Begin(TraceEvent entry)
+    {
+        switch (entry.Kind)
+        {
+            case TraceKind.Store or TraceKind.StoreNonTemporal:
+                for (long at = entry.Offset, end = entry.Offset + entry.Length; at < end;)
+                {
+                    long next = Math.Min(end, ((at / PageBytes) + 1) * PageBytes);
+                    _pending.Add(new Pending(entry, at, next - at, _epoch, _length));
+                    at = next;
+                }
+
+                break;
+            case TraceKind.Write:
+                _length = Math.Max(_length, entry.Offset + entry.Length);
+                _pending.Add(new Pending(entry, entry.Offset, entry.Length, _epoch, _length));
+                break;
+            case TraceKind.Zero:
+                _pending.Add(new Pending(entry, entry.Offset, entry.Length, _epoch, _length));
+                break;
+            case TraceKind.SetLength:
+                long cut = Math.Max(0, _length - entry.Offset);
+                _length = entry.Offset;
+                _pending.Add(new Pending(entry, entry.Offset, cut, _epoch, _length));
+                break;
+        }
+    }
+
+    public override void End(TraceEvent entry)
+    {
+        switch (entry.Kind)
+        {
+            case TraceKind.Barrier when keepsBarriers:
+                // What was under way while the barrier was may persist with either epoch.
+                foreach (Pending pending in _pending) if (pending.Entry.End > entry.Begin) pending.LastEpoch = _epoch + 1;
+                _epoch++;
+                break;
+            case TraceKind.Flush:
+                foreach (Pending pending in _pending) pending.IsDurable |= pending.Entry.End <= entry.Begin;
+                Retire();
+                break;
+            case TraceKind.Persist:
+                long first = entry.Offset / PageBytes * PageBytes, end = (entry.Offset + entry.Length + PageBytes - 1) / PageBytes * PageBytes;
+                foreach (Pending pending in _pending)
+                    pending.IsDurable |= pending.Entry.End <= entry.Begin && pending.Offset >= first && pending.Offset + pending.Length <= end;
+                Retire();
+                break;
+            case TraceKind.Write when entry.IsForced:
+                long epoch = _pending.Find(pending => pending.Entry == entry)!.FirstEpoch;
+                foreach (Pending pending in _pending) pending.IsDurable |= pending.Entry == entry || (keepsBarriers && pending.LastEpoch < epoch);
+                Retire();
+                break;
+        }
+    }
+
+    public override void CollectSlots(List<Slot> slots)
+    {
+        _atoms.Clear();
+        Slot? length = null;
+        long durableLength = Base.Length;
+        foreach (Pending pending in _pending)
+        {
+            long last = length is null ? durableLength : BitConverter.ToInt64(length.Versions[^1].Content.Span);
+            if (pending.LengthAfter != last)
+            {
+                length ??= new Slot(Device, durableLength, BitConverter.GetBytes(durableLength), isLength: true);
+                length.Add(pending.Entry, BitConverter.GetBytes(pending.LengthAfter), pending.FirstEpoch, pending.LastEpoch, pending.IsDurable);
+            }
+
+            for (long at = pending.Offset / atom * atom; at < pending.Offset + pending.Length; at += atom) AddVersion(slots, at, pending);
+        }
+
+        if (length is not null) slots.Add(length);
+    }
+
+    private void AddVersion(List<Slot> slots, long at, Pending pending)
+    {
+        if (!_atoms.TryGetValue(at, out Slot? slot))
+        {
+            byte[] durable = new byte[atom];
+            Base.Read(at, durable);
+            slot = new Slot(Device, at, durable);
+            _atoms.Add(at, slot);
+            slots.Add(slot);
+        }
+
+        byte[] content = slot.Versions[^1].Content.ToArray();
+        long from = Math.Max(at, pending.Offset), to = Math.Min(at + atom, pending.Offset + pending.Length);
+        Span<byte> changed = content.AsSpan((int)(from - at), (int)(to - from));
+        if (pending.Entry.Data.IsEmpty) changed.Clear();
+        else pending.Entry.Data.Span.Slice((int)(from - pending.Entry.Offset), changed.Length).CopyTo(changed);
+        slot.Add(pending.Entry, content, pending.FirstEpoch, pending.LastEpoch, pending.IsDurable);
+    }
+
+    private void Retire()
+    {
+        int durable = 0;
+        while (durable < _pending.Count && _pending[durable].IsDurable)
+        {
+            Pending pending = _pending[durable++];
+            ReadOnlyMemory<byte> data = pending.Entry.Data;
+            Persist(pending.Entry, pending.Offset, data.IsEmpty ? default : data.Span.Slice((int)(pending.Offset - pending.Entry.Offset), (int)pending.Length));
+        }
+
+        _pending.RemoveRange(0, durable);
+    }
+
+    private sealed class Pending(TraceEvent entry, long offset, long length, long epoch, long lengthAfter)
+    {
+        public TraceEvent Entry { get; } = entry;
+
+        public long Offset { get; } = offset;
+
+        public long Length { get; } = length;
+
+        public long FirstEpoch { get; } = epoch;
+
+        public long LastEpoch { get; set; } = epoch;
+
+        public long LengthAfter { get; } = lengthAfter;
+
+        public bool IsDurable { get; set; }
+    }
+}
