@@ -44,15 +44,16 @@ internal sealed class StateExplorer(Machine start, Trace trace, ExplorerSettings
             full.Add(before);
         }
 
-        var cursor = new TraceCursor(start, trace, settings.Model, settings.AtomBytes, settings.Domain);
+        var cursor = new TraceCursor(start, trace, settings.Model, settings.AtomBytes);
         foreach (long tick in ticks)
         {
             if (stop.IsCancellationRequested) yield break;
             cursor.MoveTo(tick);
             CrashPoint point = cursor.Here();
             var chooser = new StateChooser(point, random, full.Contains(tick) ? settings.Limits : ChooserLimits.PrefixOnly);
-            foreach ((StateChoice choice, Tier tier) in chooser.Choices())
+            foreach ((StateChoice choice, Tier chosenBy) in chooser.Choices())
             {
+                Tier tier = settings.CountAs ?? chosenBy;
                 if (stop.IsCancellationRequested) yield break;
                 if (!ledger.Note(point.HashOf(choice), obligation(tick), tier)) continue;
                 if (Try(point, choice, tier, judge, settings.VariesOnlyWhatIsRead ? chooser : null) is { } broken) yield return broken;
@@ -100,11 +101,11 @@ internal sealed record ExplorerSettings
     /// <summary>Bytes that a disk writes whole: 512 or 4096.</summary>
     public int AtomBytes { get; init; } = 512;
 
-    /// <summary>Where a store to mapped memory is durable.</summary>
-    public PersistenceDomain Domain { get; init; } = PersistenceDomain.Adr;
-
     /// <summary>How far one crash point is explored.</summary>
     public ChooserLimits Limits { get; init; } = new();
+
+    /// <summary>Counts states under this tier; null for the one that chose them.</summary>
+    public Tier? CountAs { get; init; }
 
     /// <summary>Atoms that recovery, check and read-back do not read are left alone.</summary>
     public bool VariesOnlyWhatIsRead { get; init; } = true;

@@ -25,7 +25,11 @@ public sealed record DeviceTraits
 }
 
 /// <summary>A simulated device: a name by which strategies open it, its bytes, its traits.</summary>
-public sealed record Device(string Name, DeviceImage Image, DeviceTraits Traits);
+public sealed record Device(string Name, DeviceImage Image, DeviceTraits Traits)
+{
+    /// <summary>The domain that a strategy mapped it with; <see langword="null"/> until it is mapped.</summary>
+    public PersistenceDomain? MappedAs { get; internal set; }
+}
 
 /// <summary>
 /// The devices of one simulated computer. The first one is the disk image; others appear when a strategy opens a medium of its own.

@@ -64,8 +64,7 @@ public sealed class SimulatedMedium : IStorageMedium, IFlushableMedium, IBarrier
     public void FlushData()
     {
         TraceEvent? entry = _trace?.Begin(TraceKind.Flush, _index);
-        _faults?.BeforeFlush(_index);
-        End(entry);
+        Attempt(entry, faults => faults.BeforeFlush(_index));
     }
 
     /// <inheritdoc/>
@@ -75,8 +74,7 @@ public sealed class SimulatedMedium : IStorageMedium, IFlushableMedium, IBarrier
     public void Barrier()
     {
         TraceEvent? entry = _trace?.Begin(TraceKind.Barrier, _index);
-        _faults?.BeforeBarrier(_index);
-        End(entry);
+        Attempt(entry, faults => faults.BeforeBarrier(_index));
     }
 
     /// <inheritdoc/>
@@ -115,6 +113,7 @@ public sealed class SimulatedMedium : IStorageMedium, IFlushableMedium, IBarrier
     public IPersistentMemory Map(MappingRequest request)
     {
         PersistenceDomain domain = _device.Traits.Memory ?? throw new DiagnosticException("SP5020", "this simulated device cannot be mapped", Name, fix: "use the model pm");
+        _device.MappedAs = request.Domain ?? domain;
         return new SimulatedMemory(_device.Image, _index, request.Domain ?? domain, _trace, _faults);
     }
 
@@ -132,6 +131,21 @@ public sealed class SimulatedMedium : IStorageMedium, IFlushableMedium, IBarrier
     /// <inheritdoc/>
     public void Dispose()
     {
+    }
+
+    private void Attempt(TraceEvent? entry, Action<MediumFaults> attempt)
+    {
+        try
+        {
+            if (_faults is not null) attempt(_faults);
+        }
+        catch
+        {
+            if (entry is not null) _trace!.Fail(entry);
+            throw;
+        }
+
+        End(entry);
     }
 
     private void End(TraceEvent? entry)

@@ -45,18 +45,14 @@ internal sealed class SimulatedMemory(DeviceImage image, int index, PersistenceD
 
     public void Fence()
     {
-        TraceEvent? entry = trace?.Begin(TraceKind.Fence, index);
-        faults?.BeforeFlush(index);
-        if (entry is not null) trace!.End(entry);
+        Attempt(trace?.Begin(TraceKind.Fence, index));
     }
 
     public void Persist(long offset, long length)
     {
         if (domain == PersistenceDomain.Msync)
         {
-            TraceEvent? entry = trace?.Begin(TraceKind.Persist, index, offset, length);
-            faults?.BeforeFlush(index);
-            if (entry is not null) trace!.End(entry);
+            Attempt(trace?.Begin(TraceKind.Persist, index, offset, length));
             return;
         }
 
@@ -66,6 +62,21 @@ internal sealed class SimulatedMemory(DeviceImage image, int index, PersistenceD
 
     public void ThrowIfLost()
     {
+    }
+
+    private void Attempt(TraceEvent? entry)
+    {
+        try
+        {
+            faults?.BeforeFlush(index);
+        }
+        catch
+        {
+            if (entry is not null) trace!.Fail(entry);
+            throw;
+        }
+
+        if (entry is not null) trace!.End(entry);
     }
 
     private void StoreAndFlush(long offset, ReadOnlySpan<byte> data)

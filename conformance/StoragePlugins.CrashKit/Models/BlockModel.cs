@@ -52,6 +52,13 @@ internal sealed class BlockModel(int device, DeviceImage image, int atom, bool k
 
     public override void End(TraceEvent entry)
     {
+        if (entry.HasFailed)
+        {
+            // After a failed flush the kernel calls the pages clean: a later one succeeds and has not written them.
+            if (entry.Kind is TraceKind.Flush or TraceKind.Persist) foreach (Pending pending in _pending) pending.IsForgotten |= pending.Entry.End <= entry.Begin;
+            return;
+        }
+
         switch (entry.Kind)
         {
             case TraceKind.Barrier when keepsBarriers:
@@ -60,13 +67,13 @@ internal sealed class BlockModel(int device, DeviceImage image, int atom, bool k
                 _epoch++;
                 break;
             case TraceKind.Flush:
-                foreach (Pending pending in _pending) pending.IsDurable |= pending.Entry.End <= entry.Begin;
+                foreach (Pending pending in _pending) pending.IsDurable |= pending.Entry.End <= entry.Begin && !pending.IsForgotten;
                 Retire();
                 break;
             case TraceKind.Persist:
                 long first = entry.Offset / PageBytes * PageBytes, end = (entry.Offset + entry.Length + PageBytes - 1) / PageBytes * PageBytes;
                 foreach (Pending pending in _pending)
-                    pending.IsDurable |= pending.Entry.End <= entry.Begin && pending.Offset >= first && pending.Offset + pending.Length <= end;
+                    pending.IsDurable |= pending.Entry.End <= entry.Begin && !pending.IsForgotten && pending.Offset >= first && pending.Offset + pending.Length <= end;
                 Retire();
                 break;
             case TraceKind.Write when entry.IsForced:
@@ -144,5 +151,7 @@ internal sealed class BlockModel(int device, DeviceImage image, int atom, bool k
         public long LengthAfter { get; } = lengthAfter;
 
         public bool IsDurable { get; set; }
+
+        public bool IsForgotten { get; set; }
     }
 }

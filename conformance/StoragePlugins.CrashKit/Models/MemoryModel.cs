@@ -42,7 +42,7 @@ internal sealed class MemoryModel(int device, DeviceImage image, bool cachesSurv
 
     public override void End(TraceEvent entry)
     {
-        if (entry.Kind != TraceKind.Fence) return;
+        if (entry.Kind != TraceKind.Fence || entry.HasFailed) return;
         MakeDurable(store => store.Entry.Begin < entry.Begin && (store.IsNonTemporal ? store.Entry.Thread : store.FlushedBy) == entry.Thread);
     }
 

@@ -16,11 +16,10 @@ internal sealed class TraceCursor
     /// <param name="trace">What happened.</param>
     /// <param name="model">What a device promises.</param>
     /// <param name="atom">Bytes that a disk writes whole: 512 or 4096.</param>
-    /// <param name="domain">Where a store to memory is durable.</param>
-    public TraceCursor(Machine start, Trace trace, PersistenceModel model, int atom = 512, PersistenceDomain domain = PersistenceDomain.Adr)
+    public TraceCursor(Machine start, Trace trace, PersistenceModel model, int atom = 512)
     {
         _machine = start.Copy();
-        _models = [.. _machine.Devices.Select((device, index) => ModelOf(device, index, model, atom, domain))];
+        _models = [.. _machine.Devices.Select((device, index) => ModelOf(device, index, model, atom))];
         var steps = new List<(long, TraceEvent, bool)>(trace.Events.Count * 2);
         foreach (TraceEvent entry in trace.Events)
         {
@@ -61,9 +60,9 @@ internal sealed class TraceCursor
         return new CrashPoint(Tick, _machine, hash, slots);
     }
 
-    private static DeviceModel ModelOf(Device device, int index, PersistenceModel model, int atom, PersistenceDomain domain)
+    private static DeviceModel ModelOf(Device device, int index, PersistenceModel model, int atom)
     {
-        if (device.Traits.Memory is null) return new BlockModel(index, device.Image, atom, model == PersistenceModel.Barrier);
+        if ((device.MappedAs ?? device.Traits.Memory) is not { } domain) return new BlockModel(index, device.Image, atom, model == PersistenceModel.Barrier);
         return domain == PersistenceDomain.Msync ? new BlockModel(index, device.Image, atom, keepsBarriers: false)
             : new MemoryModel(index, device.Image, domain == PersistenceDomain.Eadr);
     }

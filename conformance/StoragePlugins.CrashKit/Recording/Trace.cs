@@ -62,6 +62,16 @@ public sealed class Trace
         lock (_gate) entry.End = ++_clock;
     }
 
+    /// <summary>Records that it failed.</summary>
+    public void Fail(TraceEvent entry)
+    {
+        lock (_gate)
+        {
+            entry.HasFailed = true;
+            entry.End = ++_clock;
+        }
+    }
+
     /// <summary>Records what takes no time.</summary>
     public TraceEvent Add(
         TraceKind kind, int device, long offset = 0, long length = 0, ReadOnlySpan<byte> data = default, ContentClass content = default, bool isForced = false, string? text = null)

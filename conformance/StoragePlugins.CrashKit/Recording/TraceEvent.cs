@@ -59,6 +59,9 @@ public sealed class TraceEvent
     /// <summary>The tick of its return; <see cref="Never"/> while it is under way.</summary>
     public long End { get; internal set; } = Never;
 
+    /// <summary>The device reported a failure: of a flush, that what it was to make durable may be lost, whatever later flushes say.</summary>
+    public bool HasFailed { get; internal set; }
+
     /// <summary>First byte; for <see cref="TraceKind.SetLength"/> the new length.</summary>
     public long Offset { get; init; }
 

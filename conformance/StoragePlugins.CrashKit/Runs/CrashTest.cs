@@ -1,0 +1,148 @@
+using System.Diagnostics;
+using StoragePlugins.CrashKit.Checking;
+using StoragePlugins.CrashKit.Exploring;
+using StoragePlugins.CrashKit.Media;
+using StoragePlugins.CrashKit.Models;
+using StoragePlugins.CrashKit.Subjects;
+using StoragePlugins.CrashKit.Workloads;
+
+namespace StoragePlugins.CrashKit.Runs;
+
+/// <summary>
+/// Puts a pipeline through power cuts: runs workload after workload under the recorder, and of each explores the states that a power cut at any
+/// moment could have left.
+/// </summary>
+/// <remarks>Workers share nothing but the ledger. One object, one run.</remarks>
+public sealed class CrashTest
+{
+    private static readonly PersistenceDomain[] Domains = [PersistenceDomain.Adr, PersistenceDomain.Eadr, PersistenceDomain.Msync];
+
+    private readonly IReadOnlyList<TestedPipeline> _variants;
+    private readonly CrashTestSettings _settings;
+    private readonly StateLedger _ledger = new();
+    private readonly List<CrashFailure> _failures = [];
+    private readonly Stopwatch _clock = new();
+    private readonly WorkloadPlan?[] _plans;
+    private long _nextWorkload;
+    private long _workloads;
+    private long _traceEvents;
+
+    /// <summary>Prepares a run.</summary>
+    /// <param name="variants">The pipeline in one or more variants of its options, which take turns.</param>
+    /// <param name="settings">How.</param>
+    public CrashTest(IReadOnlyList<TestedPipeline> variants, CrashTestSettings settings)
+    {
+        ArgumentOutOfRangeException.ThrowIfZero(variants.Count);
+        (_variants, _settings) = (variants, settings);
+        _plans = new WorkloadPlan?[variants.Count];
+    }
+
+    /// <summary>Where the run stands. From any thread.</summary>
+    public CrashTestReport Progress()
+    {
+        lock (_failures)
+        {
+            return new CrashTestReport
+            {
+                Pipeline = _variants[0].Name,
+                Model = _settings.Model,
+                Seed = _settings.Seed,
+                States = _ledger.States,
+                DistinctStates = _ledger.DistinctStates,
+                JudgedStates = _ledger.Judged,
+                ByTier = _ledger.JudgedByTier,
+                Workloads = Interlocked.Read(ref _workloads),
+                TraceEvents = Interlocked.Read(ref _traceEvents),
+                Elapsed = _clock.Elapsed,
+                Failures = [.. _failures],
+            };
+        }
+    }
+
+    /// <summary>Runs until the budget is spent or enough failures were found.</summary>
+    /// <exception cref="DiagnosticException">The pipeline cannot be tested at all.</exception>
+    public CrashTestReport Run(CancellationToken cancellation = default)
+    {
+        for (int v = 0; v < _variants.Count; v++) _plans[v] = PlanFor(_variants[v]);
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        stop.CancelAfter(_settings.Budget);
+        _clock.Start();
+        var workers = new Thread[_settings.Workers];
+        for (int w = 0; w < workers.Length; w++)
+        {
+            // Recovery may go deep; a hung one must not keep the process.
+            workers[w] = new Thread(() => Work(stop), 4 << 20) { IsBackground = true, Name = $"crash test {w}" };
+            workers[w].Start();
+        }
+
+        foreach (Thread worker in workers) worker.Join();
+        _clock.Stop();
+        return Progress();
+    }
+
+    private WorkloadPlan PlanFor(TestedPipeline pipeline)
+    {
+        // A first image tells what the format offers.
+        Machine machine = pipeline.Create(1 << 20, _settings.Model);
+        int block;
+        bool hasSnapshots, hasResize;
+        using (OpenedSubject opened = pipeline.Open(machine))
+        {
+            using IVirtualDisk disk = opened.Image.OpenDisk("");
+            block = disk.PreferredBlockSize;
+            hasSnapshots = opened.Image.GetCapability<ISnapshotImage>() is not null;
+            hasResize = disk.GetCapability<IResizableDisk>() is not null;
+            opened.Image.Close();
+        }
+
+        return new WorkloadPlan(_settings.Seed, block, (long)block * pipeline.DiskUnits, hasSnapshots, hasResize);
+    }
+
+    private void Work(CancellationTokenSource stop)
+    {
+        while (!stop.IsCancellationRequested)
+        {
+            long index = Interlocked.Increment(ref _nextWorkload) - 1;
+            if (index >= _settings.MaxWorkloads) return;
+            Explore(index, stop);
+            Interlocked.Increment(ref _workloads);
+            if (_ledger.DistinctStates >= _settings.MaxDistinctStates) stop.Cancel();
+        }
+    }
+
+    private void Explore(long index, CancellationTokenSource stop)
+    {
+        int variant = (int)(index % _variants.Count);
+        TestedPipeline pipeline = _variants[variant];
+        Workload workload = _plans[variant]![index / _variants.Count];
+        Random random = WorkloadPlan.Seeded(_settings.Seed, index, salt: 1);
+        PersistenceDomain domain = Domains[random.Next(Domains.Length)];
+        WorkloadRun run = WorkloadRun.Execute(pipeline, workload, _settings.Model, domain);
+        Interlocked.Add(ref _traceEvents, run.Trace.Events.Count);
+        // One workload in four on disks that write 4 KiB whole.
+        var settings = new ExplorerSettings { Model = _settings.Model, AtomBytes = random.Next(4) == 0 ? 4096 : 512 };
+        if (run.Problem is not null)
+        {
+            Fail(new CrashFailure(pipeline, index, workload, run, settings, null), stop);
+            return;
+        }
+
+        var judge = new PipelineJudge(pipeline, run, settings, _ledger, new JudgeDepth { Foreign = _settings.Foreign }, random, stop.Token);
+        var explorer = new StateExplorer(run.Start, run.Trace, settings, _ledger);
+        foreach (BrokenState broken in explorer.Explore(run.History.TellingTicks, run.History.ObligationAt, judge.Judge, random, stop.Token))
+        {
+            Fail(new CrashFailure(pipeline, index, workload, run, settings, broken), stop);
+            return;
+        }
+    }
+
+    private void Fail(CrashFailure failure, CancellationTokenSource stop)
+    {
+        lock (_failures)
+        {
+            if (_failures.Count >= _settings.StopAfter) return;
+            _failures.Add(failure);
+            if (_failures.Count >= _settings.StopAfter) stop.Cancel();
+        }
+    }
+}
