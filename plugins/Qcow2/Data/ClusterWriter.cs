@@ -13,6 +13,8 @@ internal sealed class ClusterWriter(
     Qcow2Header header, object metadataLock, IOrderedMedium storage, MapTables maps, MetadataMap metadata, ClusterAllocator allocator,
     ClusterReader reader, ClusterRemapper remapper, AllocationGate gate, Committer committer, AppendAhead? ahead)
 {
+    private const int SectorBytes = 512;
+
     private readonly int _clusterBits = header.ClusterBits;
     private readonly int _clusterSize = header.ClusterSize;
 
@@ -190,20 +192,24 @@ internal sealed class ClusterWriter(
         int head = (int)(offset & (_clusterSize - 1));
         reader.TryDescribe(maps.L1, offset, 1, mayWait: true, out ClusterReader.Run old);
         bool surroundedByZeros = reader.ReadsAsZeros(old.Kind, offset - head);
-        if (isFresh && surroundedByZeros)
+        bool isZeroAround = isFresh && surroundedByZeros;
+        int before = isZeroAround ? head % SectorBytes : head;
+        int length = isZeroAround ? (before + data.Length + SectorBytes - 1) & -SectorBytes : _clusterSize;
+        if (length == data.Length)
         {
             storage.Write(host, data, ContentClass.GuestData);
             return;
         }
 
-        byte[] buffer = ArrayPool<byte>.Shared.Rent(_clusterSize);
+        byte[] buffer = ArrayPool<byte>.Shared.Rent(length);
         try
         {
-            Span<byte> cluster = buffer.AsSpan(0, _clusterSize);
-            if (surroundedByZeros) cluster.Clear();
-            else reader.Read(maps.L1, offset - head, cluster);
-            data.CopyTo(cluster[head..]);
-            storage.Write(host - head, cluster, ContentClass.GuestData);
+            // Whole sectors at the least: a file that ended inside one could lose its end, and with it a part of a later write to that sector.
+            Span<byte> around = buffer.AsSpan(0, length);
+            if (surroundedByZeros) around.Clear();
+            else reader.Read(maps.L1, offset - head, around);
+            data.CopyTo(around[before..]);
+            storage.Write(host - before, around, ContentClass.GuestData);
         }
         finally
         {
