@@ -8,7 +8,7 @@ public sealed class InternalJournalOptions
 {
     /// <summary>Bytes of the region inside the image.</summary>
     [Description("the journal's region inside the image; given back when the image is closed")]
-    [Range(1L << 20, 256L << 20)]
+    [Range(256L << 10, 256L << 20)]
     public long RegionSize { get; set; } = 16 << 20;
 
     /// <summary>Dual mode's threshold.</summary>

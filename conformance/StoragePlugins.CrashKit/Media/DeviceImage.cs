@@ -93,10 +93,18 @@ public sealed class DeviceImage
     {
         lock (_gate)
         {
-            length = Math.Min(length, _length - offset);
-            if (length <= 0) return;
-            Touch(offset, length);
-            _bytes.AsSpan((int)offset, (int)length).Clear();
+            for (long end = Math.Min(offset + length, _length); offset < end;)
+            {
+                // What is zero already needs no saving: regions are zeroed ahead in every trial.
+                Span<byte> part = _bytes.AsSpan((int)offset, (int)(Math.Min(end, ((offset / PageBytes) + 1) * PageBytes) - offset));
+                if (part.ContainsAnyExcept((byte)0))
+                {
+                    Touch(offset, part.Length);
+                    _bytes.AsSpan((int)offset, part.Length).Clear();
+                }
+
+                offset += part.Length;
+            }
         }
     }
 

@@ -38,31 +38,15 @@ internal sealed class PmRegion : IDisposable
     /// <summary>Opens a region that has to be there.</summary>
     /// <returns>Null when there is no such file.</returns>
     /// <exception cref="DiagnosticException">It is in use, too small, truncated, damaged, or no region.</exception>
-    public static PmRegion? Open(StrategyContext context, string location, bool readOnly)
-    {
-        IStorageMedium medium;
-        try
-        {
-            medium = context.OpenMedium(new MediumRequest { Location = location, ReadOnly = readOnly, OpenInner = NoInner });
-        }
-        catch (DiagnosticException missing) when (missing.InnerException is FileNotFoundException or DirectoryNotFoundException)
-        {
-            return null;
-        }
-        catch (DiagnosticException inUse) when (inUse.Code == "SP3020")
-        {
-            throw new DiagnosticException(
-                "SP3137", "the journal is in use by another process", location, found: inUse.Found, fix: "stop that process, or name another journal with the option 'path'", inner: inUse);
-        }
-
-        return Adopt(medium, context, location, isMade: false);
-    }
+    public static PmRegion? Open(StrategyContext context, string location, bool readOnly) =>
+        TryOpenMedium(context, location, readOnly) is { } medium ? Adopt(medium, context, location, isMade: false) : null;
 
     /// <summary>Opens a region, or makes it, name included, durably.</summary>
     public static PmRegion OpenOrMake(StrategyContext context, string location)
     {
-        if (Open(context, location, readOnly: false) is { } there) return there;
-        IStorageMedium medium = context.OpenMedium(new MediumRequest { Location = location, Create = true, OpenInner = NoInner });
+        IStorageMedium? there = TryOpenMedium(context, location, readOnly: false);
+        if (there is not null && !IsUnfinished(there, context)) return Adopt(there, context, location, isMade: false);
+        IStorageMedium medium = there ?? context.OpenMedium(new MediumRequest { Location = location, Create = true, OpenInner = NoInner });
         try
         {
             long length = context.Options<PmJournalOptions>().Size / RegionHeader.AreaBytes * RegionHeader.AreaBytes;
@@ -80,6 +64,35 @@ internal sealed class PmRegion : IDisposable
         }
 
         return Adopt(medium, context, location, isMade: true);
+    }
+
+    private static IStorageMedium? TryOpenMedium(StrategyContext context, string location, bool readOnly)
+    {
+        IStorageMedium medium;
+        try
+        {
+            medium = context.OpenMedium(new MediumRequest { Location = location, ReadOnly = readOnly, OpenInner = NoInner });
+        }
+        catch (DiagnosticException missing) when (missing.InnerException is FileNotFoundException or DirectoryNotFoundException)
+        {
+            return null;
+        }
+        catch (DiagnosticException inUse) when (inUse.Code == "SP3020")
+        {
+            throw new DiagnosticException(
+                "SP3137", "the journal is in use by another process", location, found: inUse.Found, fix: "stop that process, or name another journal with the option 'path'", inner: inUse);
+        }
+
+        return medium;
+    }
+
+    // What a power cut leaves of a file that was being made: no header, too short, nothing in it.
+    private static bool IsUnfinished(IStorageMedium medium, StrategyContext context)
+    {
+        long length = medium.Length;
+        if (length >= context.Options<PmJournalOptions>().LeastRegionBytes) return false;
+        byte[] content = new byte[length];
+        return medium.Read(0, content) == length && !content.ContainsAnyExcept((byte)0);
     }
 
     /// <summary>The ring of an owner's epoch.</summary>
