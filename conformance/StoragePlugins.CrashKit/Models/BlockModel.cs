@@ -87,21 +87,14 @@ internal sealed class BlockModel(int device, DeviceImage image, int atom, bool k
     public override void CollectSlots(List<Slot> slots)
     {
         _atoms.Clear();
-        Slot? length = null;
-        long durableLength = Base.Length;
+        var lengths = new LengthSlot(Device, Base.Length);
         foreach (Pending pending in _pending)
         {
-            long last = length is null ? durableLength : BitConverter.ToInt64(length.Versions[^1].Content.Span);
-            if (pending.LengthAfter != last)
-            {
-                length ??= new Slot(Device, durableLength, BitConverter.GetBytes(durableLength), isLength: true);
-                length.Add(pending.Entry, BitConverter.GetBytes(pending.LengthAfter), pending.FirstEpoch, pending.LastEpoch, pending.IsDurable);
-            }
-
+            lengths.Add(pending);
             for (long at = pending.Offset / atom * atom; at < pending.Offset + pending.Length; at += atom) AddVersion(slots, at, pending);
         }
 
-        if (length is not null) slots.Add(length);
+        if (lengths.Slot is { } length) slots.Add(length);
     }
 
     private void AddVersion(List<Slot> slots, long at, Pending pending)
@@ -136,6 +129,39 @@ internal sealed class BlockModel(int device, DeviceImage image, int atom, bool k
         _pending.RemoveRange(0, durable);
     }
 
+    /// <summary>The versions of a file's length.</summary>
+    private sealed class LengthSlot(int device, long durable)
+    {
+        private Pending? _grewLast;
+
+        public Slot? Slot { get; private set; }
+
+        private long Last => Slot is null ? durable : BitConverter.ToInt64(Slot.Versions[^1].Content.Span);
+
+        private long Floor => Slot is null ? durable : BitConverter.ToInt64(Slot.Versions[Slot.Floor].Content.Span);
+
+        public void Add(Pending pending)
+        {
+            if (pending.LengthAfter != Last)
+            {
+                Add(pending, pending.LengthAfter, pending.IsDurable);
+                _grewLast = pending;
+            }
+            else if (pending.IsDurable && pending.OwnEnd > Floor)
+            {
+                // A write in flight had made the file longer before; this one, durable since, guarantees its own end alone.
+                Add(pending, pending.OwnEnd, isDurable: true);
+                if (_grewLast is { } longer && longer.LengthAfter > pending.OwnEnd) Add(longer, longer.LengthAfter, isDurable: false);
+            }
+        }
+
+        private void Add(Pending pending, long length, bool isDurable)
+        {
+            Slot ??= new Slot(device, durable, BitConverter.GetBytes(durable), isLength: true);
+            Slot.Add(pending.Entry, BitConverter.GetBytes(length), pending.FirstEpoch, pending.LastEpoch, isDurable);
+        }
+    }
+
     private sealed class Pending(TraceEvent entry, long offset, long length, long epoch, long lengthAfter)
     {
         public TraceEvent Entry { get; } = entry;
@@ -148,7 +174,11 @@ internal sealed class BlockModel(int device, DeviceImage image, int atom, bool k
 
         public long LastEpoch { get; set; } = epoch;
 
+        /// <summary>The file's length once this and all before it were submitted.</summary>
         public long LengthAfter { get; } = lengthAfter;
+
+        /// <summary>The length that this entry alone makes sure of.</summary>
+        public long OwnEnd => Entry.Kind == TraceKind.Write ? Offset + Length : 0;
 
         public bool IsDurable { get; set; }
 

@@ -102,8 +102,8 @@ public sealed class CrashTest
     {
         while (!stop.IsCancellationRequested)
         {
-            long index = Interlocked.Increment(ref _nextWorkload) - 1;
-            if (index >= _settings.MaxWorkloads) return;
+            long number = Interlocked.Increment(ref _nextWorkload) - 1, index = _settings.FirstWorkload + number;
+            if (number >= _settings.MaxWorkloads) return;
             Explore(index, stop);
             Interlocked.Increment(ref _workloads);
             if (_ledger.DistinctStates >= _settings.MaxDistinctStates) stop.Cancel();

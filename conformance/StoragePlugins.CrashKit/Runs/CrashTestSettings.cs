@@ -21,6 +21,9 @@ public sealed record CrashTestSettings
     /// <summary>Ends the run as well, after so many workloads.</summary>
     public long MaxWorkloads { get; init; } = long.MaxValue;
 
+    /// <summary>The number of the first workload: to look at one again.</summary>
+    public long FirstWorkload { get; init; }
+
     /// <summary>Workloads explored at once.</summary>
     public int Workers { get; init; } = Environment.ProcessorCount;
 
