@@ -37,6 +37,9 @@ public sealed record Device(string Name, DeviceImage Image, DeviceTraits Traits)
 /// <remarks>Thread-safe. At most <see cref="MaxDevices"/>.</remarks>
 public sealed class Machine
 {
+    /// <summary>The name of the image: nothing on this computer is called so.</summary>
+    public const string ImageName = "crash-kit:image";
+
     /// <summary>The most devices of a machine.</summary>
     public const int MaxDevices = 8;
 
@@ -46,7 +49,7 @@ public sealed class Machine
     /// <summary>A machine whose image has this content.</summary>
     /// <param name="image">Copied.</param>
     /// <param name="traits">Of the image's device.</param>
-    public Machine(ReadOnlySpan<byte> image, DeviceTraits? traits = null) => _devices.Add(new Device("image", new DeviceImage(image), traits ?? DeviceTraits.Disk));
+    public Machine(ReadOnlySpan<byte> image, DeviceTraits? traits = null) => _devices.Add(new Device(ImageName, new DeviceImage(image), traits ?? DeviceTraits.Disk));
 
     private Machine(IEnumerable<Device> devices) => _devices.AddRange(devices);
 
@@ -86,9 +89,10 @@ public sealed class Machine
         lock (_gate)
         {
             int index = _devices.FindIndex(device => device.Name == request.Location);
+            // A file that was removed and one that has just been made and is still empty look alike after a power cut.
+            if ((index < 0 || (index > 0 && _devices[index].Image.Length == 0)) && (!request.Create || request.ReadOnly)) throw Missing(request.Location);
             if (index < 0)
             {
-                if (!request.Create || request.ReadOnly) throw Missing(request.Location);
                 if (_devices.Count == MaxDevices) throw new DiagnosticException("SP5001", $"a simulated machine has at most {MaxDevices} devices", request.Location);
                 index = _devices.Count;
                 _devices.Add(new Device(request.Location, new DeviceImage([], FurtherTraits.Memory is null ? 512 : 64), FurtherTraits));

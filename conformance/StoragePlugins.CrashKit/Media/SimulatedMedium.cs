@@ -7,7 +7,7 @@ namespace StoragePlugins.CrashKit.Media;
 /// <see cref="Map"/> stores, line flushes and fences.
 /// </summary>
 /// <remarks>Thread-safe, as every medium. Reads see every write at once; what a power cut leaves is decided later, from the trace.</remarks>
-public sealed class SimulatedMedium : IStorageMedium, IFlushableMedium, IBarrierMedium, IDeallocatingMedium, IPreallocatingMedium, IMappableMedium
+public sealed class SimulatedMedium : IStorageMedium, IFlushableMedium, IBarrierMedium, IDeallocatingMedium, IPreallocatingMedium, IMappableMedium, IRemovableMedium
 {
     private readonly Device _device;
     private readonly int _index;
@@ -118,9 +118,14 @@ public sealed class SimulatedMedium : IStorageMedium, IFlushableMedium, IBarrier
     }
 
     /// <inheritdoc/>
+    /// <remarks>It becomes empty, and an empty one counts as not there.</remarks>
+    public void Remove() => SetLength(0);
+
+    /// <inheritdoc/>
     public T? GetCapability<T>() where T : class
     {
         bool has = typeof(T) == typeof(IFlushableMedium)
+            || (typeof(T) == typeof(IRemovableMedium) && _index > 0)
             || (typeof(T) == typeof(IBarrierMedium) && _device.Traits.HasBarrier)
             || (typeof(T) == typeof(IMappableMedium) && _device.Traits.Memory is not null)
             || (typeof(T) == typeof(IPreallocatingMedium) && _device.Traits.Preallocates)

@@ -54,12 +54,11 @@ internal sealed class PmRegion : IDisposable
             if (medium.GetCapability<IPreallocatingMedium>() is { } preallocating) preallocating.Preallocate(0, length);
             else medium.SetLength(length);
             medium.GetCapability<IFlushableMedium>()?.FlushAll();
-            if (System.IO.Path.GetDirectoryName(System.IO.Path.GetFullPath(location)) is { } folder && Directory.Exists(folder)) DirectorySync.Flush(folder);
         }
         catch
         {
+            Remove(medium);
             medium.Dispose();
-            Delete(location);
             throw;
         }
 
@@ -110,8 +109,8 @@ internal sealed class PmRegion : IDisposable
     /// <summary>Closes it, and removes the file when a session had made it.</summary>
     public void DisposeAndRemove()
     {
+        if (IsMade) Remove(_medium);
         Dispose();
-        if (IsMade) Delete(Location);
     }
 
     public void Dispose() => _medium.Dispose();
@@ -144,8 +143,8 @@ internal sealed class PmRegion : IDisposable
         }
         catch
         {
+            if (isMade) Remove(medium);
             medium.Dispose();
-            if (isMade) Delete(location);
             throw;
         }
     }
@@ -168,11 +167,7 @@ internal sealed class PmRegion : IDisposable
     private static DiagnosticException TooSmall(string location, long length) => new(
         "SP3131", "the journal region is too small", location, $"at least {LeastBytes} bytes", $"{length}", "make it larger, or delete it and let the journal make it");
 
-    private static void Delete(string location)
-    {
-        string path = System.IO.Path.GetFullPath(location);
-        if (File.Exists(path)) File.Delete(path);
-    }
+    private static void Remove(IStorageMedium medium) => medium.GetCapability<IRemovableMedium>()?.Remove();
 
     private static IStorageMedium NoInner() => throw new InvalidOperationException("The medium chain gives each layer the next one.");
 }
