@@ -15,6 +15,9 @@ internal sealed class ImageResizer(
         if (length < 0 || length % 512 != 0 || entries * 8 > Qcow2Layout.MaxL1Bytes)
             throw new DiagnosticException("SP3012", "the size is out of range", name,
                 $"a multiple of 512 up to {Qcow2Layout.MaxL1Bytes / 8 * header.BytesPerL2Table} with clusters of {header.ClusterSize} bytes", length.ToString());
+        if (header is { Version: < 3, SnapshotCount: > 0 })
+            throw new DiagnosticException("SP3026", "a version 2 image with snapshots cannot be resized: its snapshots do not say how long their disks are", name,
+                fix: "delete the snapshots, or convert the image to version 3");
         using RequestEpochs.Quiesced quiet = epochs.Quiesce();
         if (length >= header.Size) Grow(length, (int)entries);
         else Shrink(length);

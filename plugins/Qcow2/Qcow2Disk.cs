@@ -76,11 +76,7 @@ internal sealed class Qcow2Disk(Qcow2Image image) : IVirtualDisk, INonBlockingDi
         return image.Extents.Describe(image.Maps.L1, offset, length, extents);
     }
 
-    public void Resize(long length)
-    {
-        if (IsReadOnly) throw new StorageException(StorageError.ReadOnly, "resize", image.Name, -1, 0, "it was opened read-only");
-        image.Resize(length);
-    }
+    public void Resize(long length) => image.Resize(length);
 
     public T? GetCapability<T>() where T : class => this as T;
 

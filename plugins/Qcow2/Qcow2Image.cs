@@ -6,7 +6,7 @@ using StoragePlugins.Qcow2.Snapshots;
 namespace StoragePlugins.Qcow2;
 
 /// <summary>An open qcow2 image: the parts, wired together, and its life from open to close.</summary>
-internal sealed class Qcow2Image : IDiskImage
+internal sealed class Qcow2Image : IDiskImage, ISnapshotImage
 {
     private readonly IOrderedMedium _storage;
     private readonly IOrderedMedium _home;
@@ -15,20 +15,13 @@ internal sealed class Qcow2Image : IDiskImage
     private readonly IVirtualDisk? _backing;
     private readonly bool _readOnly;
     private readonly AppendAhead? _ahead;
-    private readonly SortedDictionary<string, Snapshot> _snapshots = new(StringComparer.Ordinal);
+    private readonly SnapshotOperations _snapshots;
     private readonly Lock _closing = new();
     private volatile bool _closed;
 
     public Qcow2Image(Qcow2Header header, IOrderedMedium storage, IJournalSession journal, Qcow2JournalSite site, ulong[] l1, ulong[] refcountTable,
         MetadataMap metadata, IVirtualDisk? backing, IReadOnlyList<Snapshot> snapshots, Qcow2Options options, bool readOnly)
     {
-        // Names need not be unique, nor present; ids are unique.
-        foreach (Snapshot snapshot in snapshots)
-        {
-            bool usable = snapshot.Name.Length > 0 && !_snapshots.ContainsKey(snapshot.Name);
-            _snapshots[usable ? snapshot.Name : $"#{snapshot.Id}"] = snapshot;
-        }
-
         (Header, _storage, _journal, _backing, _readOnly) = (header, storage, journal, backing, readOnly);
         storage = _home = journal.Home;
         object metadataLock = new();
@@ -50,6 +43,7 @@ internal sealed class Qcow2Image : IDiskImage
         Writer = new ClusterWriter(header, metadataLock, storage, Maps, metadata, allocator, Reader, remapper, gate, Committer, _ahead);
         Zeroer = new ClusterZeroer(header, metadataLock, Maps, Reader, remapper, Writer, gate, Committer, _ahead);
         Resizer = new ImageResizer(header, metadataLock, Maps, Zeroer, Committer, Epochs, storage.Name);
+        _snapshots = new SnapshotOperations(header, storage, Maps, allocator, Committer, Epochs, Reader, compressed, _ahead, snapshots);
     }
 
     public Qcow2Header Header { get; }
@@ -94,7 +88,7 @@ internal sealed class Qcow2Image : IDiskImage
     public IReadOnlyList<DiskEntry> ListDisks(string? after, int limit)
     {
         IEnumerable<DiskEntry> live = after is null ? [new DiskEntry("", Header.Size, _readOnly, "")] : [];
-        IEnumerable<DiskEntry> snapshots = _snapshots
+        IEnumerable<DiskEntry> snapshots = _snapshots.Directory.Disks
             .Where(s => after is null || string.CompareOrdinal(s.Key, after) > 0)
             .Select(s => new DiskEntry(s.Key, s.Value.DiskBytes ?? Header.Size, true, $"snapshot {s.Value.Id} of {s.Value.Date:yyyy-MM-dd HH:mm:ss}"));
         return [.. live.Concat(snapshots).Take(limit)];
@@ -103,10 +97,10 @@ internal sealed class Qcow2Image : IDiskImage
     public IVirtualDisk OpenDisk(string name)
     {
         if (name.Length == 0) return new Qcow2Disk(this);
-        return _snapshots.TryGetValue(name, out Snapshot? snapshot)
+        SnapshotDirectory directory = _snapshots.Directory;
+        return directory.Find(name) is { } snapshot
             ? new SnapshotDisk(this, _home, snapshot, name)
-            : throw new DiagnosticException("SP3021", $"the image has no disk '{name}'", Name,
-                found: _snapshots.Count == 0 ? "no snapshots" : $"snapshots {string.Join(", ", _snapshots.Keys.Take(8))}", fix: "see: sphost image info");
+            : throw new DiagnosticException("SP3021", $"the image has no disk '{name}'", Name, found: directory.DescribeNear(name), fix: "see: sphost image info");
     }
 
     /// <summary>A request that changes the disk begins.</summary>
@@ -121,12 +115,22 @@ internal sealed class Qcow2Image : IDiskImage
 
     /// <summary>Sets the live disk's length.</summary>
     /// <exception cref="StorageException">The image is closed.</exception>
-    public void Resize(long length)
+    public void Resize(long length) => Control("resize", () => Resizer.Resize(length));
+
+    public void CreateSnapshot(string name) => Control("create snapshot", () => _snapshots.Create(name));
+
+    public void ApplySnapshot(string name) => Control("apply snapshot", () => _snapshots.Apply(name));
+
+    public void DeleteSnapshot(string name) => Control("delete snapshot", () => _snapshots.Delete(name));
+
+    /// <summary>Runs an operation on the whole image: one at a time, never after the end.</summary>
+    private void Control(string name, Action operation)
     {
+        if (_readOnly) throw new StorageException(StorageError.ReadOnly, name, Name, -1, 0, "it was opened read-only");
         lock (_closing)
         {
             if (_closed) throw Closed();
-            Resizer.Resize(length);
+            operation();
         }
     }
 

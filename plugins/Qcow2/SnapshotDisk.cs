@@ -11,12 +11,14 @@ internal sealed class SnapshotDisk : IVirtualDisk, IExtentDisk
     private readonly Qcow2Image _image;
     private readonly string _name;
     private readonly ulong[] _l1;
+    private readonly SnapshotFate _fate;
 
     public SnapshotDisk(Qcow2Image image, IStorageMedium storage, Snapshot snapshot, string name)
     {
         if (snapshot.DescribeFault(image.Header, storage.Length) is { } fault)
             throw new DiagnosticException("SP3022", $"the snapshot '{name}' cannot be read: {fault}", image.Name, fix: "run: sphost image check");
         _image = image;
+        _fate = snapshot.Fate;
         _name = $"{image.Name}@{name}";
         Length = snapshot.DiskBytes ?? image.Header.Size;
         byte[] bytes = new byte[snapshot.L1Size * 8L];
@@ -34,14 +36,14 @@ internal sealed class SnapshotDisk : IVirtualDisk, IExtentDisk
     public void Read(long offset, Span<byte> buffer)
     {
         Check("read", offset, buffer.Length);
-        using RequestEpochs.Request request = _image.Epochs.Enter();
+        using RequestEpochs.Request request = Enter("read", offset, buffer.Length);
         _image.Reader.Read(_l1, offset, buffer);
     }
 
     public int DescribeExtents(long offset, long length, Span<DiskExtent> extents)
     {
         Check("describe", offset, length);
-        using RequestEpochs.Request request = _image.Epochs.Enter();
+        using RequestEpochs.Request request = Enter("describe", offset, length);
         return _image.SnapshotExtents.Describe(_l1, offset, length, extents);
     }
 
@@ -56,6 +58,15 @@ internal sealed class SnapshotDisk : IVirtualDisk, IExtentDisk
 
     public void Dispose()
     {
+    }
+
+    /// <summary>Begins a request. Its tables stay what they are until it ends: a deletion waits for it.</summary>
+    private RequestEpochs.Request Enter(string operation, long offset, long length)
+    {
+        RequestEpochs.Request request = _image.Epochs.Enter();
+        if (!_fate.IsDeleted) return request;
+        request.Dispose();
+        throw new StorageException(StorageError.ShuttingDown, operation, _name, offset, length, "the snapshot has been deleted");
     }
 
     private void Check(string operation, long offset, long length)

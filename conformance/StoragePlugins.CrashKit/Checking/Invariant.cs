@@ -52,3 +52,28 @@ public sealed class InvariantBrokenException : Exception
     /// <summary>Which.</summary>
     public Invariant Invariant { get; }
 }
+
+/// <summary>How invariants are shown.</summary>
+public static class InvariantText
+{
+    /// <summary>"I4".</summary>
+    public static string Number(this Invariant invariant) => $"I{(int)invariant}";
+
+    /// <summary>What it says, in one sentence.</summary>
+    public static string Meaning(this Invariant invariant) => invariant switch
+    {
+        Invariant.I1Opens => "the image opens",
+        Invariant.I2RecoveryEnds => "recovery ends, and writes only where it may",
+        Invariant.I3CheckIsClean => "the format's check finds no corruption",
+        Invariant.I4Durable => "what was flushed reads back",
+        Invariant.I5OldOrNew => "what was not flushed reads as its old or a later value, never as anything else",
+        Invariant.I6Order => "nothing overtakes a guest's barrier",
+        Invariant.I7Atomic => "what is promised as atomic is whole or not there",
+        Invariant.I8MetadataAgree => "the metadata agree with each other",
+        Invariant.I9RecoveryIsIdempotent => "recovering twice is recovering once",
+        Invariant.I10GoesOn => "work goes on after a recovery and survives the next power cut",
+        Invariant.I11SnapshotsUnchanged => "acknowledged snapshots are there, unchanged",
+        Invariant.I12ForeignReaderAgrees => "a program that knows nothing of the strategy reads the image alike",
+        _ => "a failure of the device is told to the guest, and never acknowledged later",
+    };
+}

@@ -19,6 +19,7 @@ internal sealed class BlockModel(int device, DeviceImage image, int atom, bool k
     // Entries in the order of submission; from the front they leave as they become durable.
     private readonly List<Pending> _pending = [];
     private readonly Dictionary<long, Slot> _atoms = [];
+    private readonly List<TraceEvent> _cuts = [];
     private long _epoch;
     private long _length = image.Length;
 
@@ -43,9 +44,8 @@ internal sealed class BlockModel(int device, DeviceImage image, int atom, bool k
                 _pending.Add(new Pending(entry, entry.Offset, entry.Length, _epoch, _length));
                 break;
             case TraceKind.SetLength:
-                long cut = Math.Max(0, _length - entry.Offset);
                 _length = entry.Offset;
-                _pending.Add(new Pending(entry, entry.Offset, cut, _epoch, _length));
+                _pending.Add(new Pending(entry, entry.Offset, 0, _epoch, _length));
                 break;
         }
     }
@@ -87,10 +87,13 @@ internal sealed class BlockModel(int device, DeviceImage image, int atom, bool k
     public override void CollectSlots(List<Slot> slots)
     {
         _atoms.Clear();
+        _cuts.Clear();
         var lengths = new LengthSlot(Device, Base.Length);
         foreach (Pending pending in _pending)
         {
             lengths.Add(pending);
+            // A cut is whole or not there, with the length: what it takes away is taken when a state is made. Here it matters for what is written after it.
+            if (pending.Entry.Kind == TraceKind.SetLength) _cuts.Add(pending.Entry);
             for (long at = pending.Offset / atom * atom; at < pending.Offset + pending.Length; at += atom) AddVersion(slots, at, pending);
         }
 
@@ -109,6 +112,11 @@ internal sealed class BlockModel(int device, DeviceImage image, int atom, bool k
         }
 
         byte[] content = slot.Versions[^1].Content.ToArray();
+        foreach (TraceEvent cut in _cuts)
+        {
+            if (cut.Offset < at + atom && cut.Index > (slot.Versions[^1].Cause?.Index ?? -1)) content.AsSpan((int)Math.Max(0, cut.Offset - at)).Clear();
+        }
+
         long from = Math.Max(at, pending.Offset), to = Math.Min(at + atom, pending.Offset + pending.Length);
         Span<byte> changed = content.AsSpan((int)(from - at), (int)(to - from));
         if (pending.Entry.Data.IsEmpty) changed.Clear();

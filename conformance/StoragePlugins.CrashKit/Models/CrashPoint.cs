@@ -6,10 +6,12 @@ namespace StoragePlugins.CrashKit.Models;
 internal sealed class CrashPoint
 {
     private readonly long[][] _epochs;
+    private readonly int[] _lengths;
 
     public CrashPoint(long tick, Machine machine, ulong baseHash, List<Slot> slots)
     {
         (Tick, Machine, BaseHash, Slots) = (tick, machine, baseHash, slots);
+        _lengths = [.. Enumerable.Range(0, slots.Count).Where(i => slots[i].IsLength)];
         int devices = machine.Devices.Count;
         var epochs = new SortedSet<long>[devices];
         for (int d = 0; d < devices; d++) epochs[d] = [];
@@ -50,19 +52,48 @@ internal sealed class CrashPoint
     public void Apply(StateChoice choice)
     {
         IReadOnlyList<Device> devices = Machine.Devices;
+        foreach (int i in _lengths) SetLength(devices[Slots[i].Device].Image, Slots[i], choice.Versions[i]);
         Span<long> lengths = stackalloc long[Machine.MaxDevices];
         for (int d = 0; d < devices.Count; d++) lengths[d] = devices[d].Image.Length;
-        for (int i = 0; i < Slots.Count; i++) if (Slots[i].IsLength) lengths[Slots[i].Device] = BitConverter.ToInt64(Slots[i].Versions[choice.Versions[i]].Content.Span);
-        for (int d = 0; d < devices.Count; d++) if (lengths[d] != devices[d].Image.Length) devices[d].Image.SetLength(lengths[d]);
         for (int i = 0; i < Slots.Count; i++)
         {
             Slot slot = Slots[i];
             if (slot.IsLength || choice.Versions[i] == 0) continue;
-            ReadOnlySpan<byte> content = slot.Versions[choice.Versions[i]].Content.Span;
-            int there = (int)Math.Clamp(lengths[slot.Device] - slot.Offset, 0, content.Length);
-            devices[slot.Device].Image.Write(slot.Offset, content[..there]);
+            SlotVersion version = slot.Versions[choice.Versions[i]];
+            long end = Math.Min(lengths[slot.Device], EndBefore(slot, version, choice));
+            int there = (int)Math.Clamp(end - slot.Offset, 0, version.Content.Length);
+            devices[slot.Device].Image.Write(slot.Offset, version.Content.Span[..there]);
         }
     }
+
+    // A file that was cut and grew again reads as zeros between.
+    private static void SetLength(DeviceImage image, Slot lengths, int chosen)
+    {
+        for (int v = 1; v <= chosen; v++)
+        {
+            long length = LengthOf(lengths.Versions[v]);
+            if (length < image.Length || v == chosen) image.SetLength(length);
+        }
+    }
+
+    // What was written before a cut that persisted went with it.
+    private long EndBefore(Slot slot, in SlotVersion version, StateChoice choice)
+    {
+        long end = long.MaxValue;
+        foreach (int i in _lengths)
+        {
+            if (Slots[i].Device != slot.Device) continue;
+            for (int v = 1; v <= choice.Versions[i]; v++)
+            {
+                SlotVersion length = Slots[i].Versions[v];
+                if (length.Cause!.Kind == Recording.TraceKind.SetLength && length.Cause.Index > version.Cause!.Index) end = Math.Min(end, LengthOf(length));
+            }
+        }
+
+        return end;
+    }
+
+    private static long LengthOf(in SlotVersion version) => BitConverter.ToInt64(version.Content.Span);
 }
 
 /// <summary>One state of a crash point: the epoch each device was in, and the version of each slot.</summary>

@@ -32,6 +32,15 @@ public sealed class CrashFailure
     public string Message => State is { Problem: InvariantBrokenException broken } ? broken.Message
         : State is { Problem: { } problem } ? $"{problem.GetType().Name}: {problem.Message}" : Run.Problem!.Message;
 
+    /// <summary>The failure in lines of text.</summary>
+    public IReadOnlyList<string> Describe() =>
+    [
+        $"{Pipeline.Name} breaks {Invariant.Number()}: {Invariant.Meaning()}",
+        $"  {Message}",
+        $"  found by {Tier.ToString().ToLowerInvariant()} in workload {WorkloadIndex} ({Workload.Origin}), variant {Pipeline.Variant}",
+        .. Run.History.Operations.Select(operation => $"  {operation.Number,3}  {operation.Operation}{(operation.Outcome is { } outcome ? $" ({outcome})" : "")}"),
+    ];
+
     internal WorkloadRun Run { get; }
 
     internal ExplorerSettings Settings { get; }

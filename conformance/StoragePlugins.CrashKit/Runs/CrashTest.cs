@@ -3,6 +3,7 @@ using StoragePlugins.CrashKit.Checking;
 using StoragePlugins.CrashKit.Exploring;
 using StoragePlugins.CrashKit.Media;
 using StoragePlugins.CrashKit.Models;
+using StoragePlugins.CrashKit.Recording;
 using StoragePlugins.CrashKit.Subjects;
 using StoragePlugins.CrashKit.Workloads;
 
@@ -17,12 +18,17 @@ public sealed class CrashTest
 {
     private static readonly PersistenceDomain[] Domains = [PersistenceDomain.Adr, PersistenceDomain.Eadr, PersistenceDomain.Msync];
 
-    private readonly IReadOnlyList<TestedPipeline> _variants;
+    /// <summary>About so many bytes of disk: enough for several tables, few enough to read whole in microseconds.</summary>
+    private const long DiskBytes = 256 << 10;
+
+    private const int LeastBlocks = 12, MostBlocks = 256;
+
+    private readonly List<TestedPipeline> _variants;
     private readonly CrashTestSettings _settings;
     private readonly StateLedger _ledger = new();
     private readonly List<CrashFailure> _failures = [];
     private readonly Stopwatch _clock = new();
-    private readonly WorkloadPlan?[] _plans;
+    private readonly List<WorkloadPlan> _plans = [];
     private long _nextWorkload;
     private long _workloads;
     private long _traceEvents;
@@ -33,8 +39,21 @@ public sealed class CrashTest
     public CrashTest(IReadOnlyList<TestedPipeline> variants, CrashTestSettings settings)
     {
         ArgumentOutOfRangeException.ThrowIfZero(variants.Count);
-        (_variants, _settings) = (variants, settings);
-        _plans = new WorkloadPlan?[variants.Count];
+        (_variants, _settings) = ([.. variants], settings);
+    }
+
+    /// <summary>The models that a pipeline is to be tested under: memory where it maps some; otherwise disks, and disks that keep barriers when it uses barriers.</summary>
+    /// <exception cref="DiagnosticException">The pipeline cannot be tested at all.</exception>
+    public static IReadOnlyList<PersistenceModel> ModelsFor(TestedPipeline pipeline)
+    {
+        GuestOperation[] work = [new(GuestAction.Write, 0, 4096), new(GuestAction.Flush), new(GuestAction.Barrier), new(GuestAction.Write, 65536, 4096), new(GuestAction.Flush)];
+        var workload = new Workload(1 << 20, [.. work.Select(operation => new[] { operation })]);
+        Machine memory = pipeline.Create(workload.DiskBytes, PersistenceModel.Pm);
+        WorkloadRun run = WorkloadRun.Execute(pipeline, workload, memory, new byte[workload.DiskBytes], []);
+        if (memory.Devices.Any(device => device.MappedAs is not null)) return [PersistenceModel.Pm];
+        if (run.Problem is { InnerException: DiagnosticException unusable }) throw unusable;
+        run = WorkloadRun.Execute(pipeline, workload, PersistenceModel.Barrier);
+        return run.Trace.Events.Any(entry => entry.Kind == TraceKind.Barrier) ? [PersistenceModel.Disk, PersistenceModel.Barrier] : [PersistenceModel.Disk];
     }
 
     /// <summary>Where the run stands. From any thread.</summary>
@@ -45,6 +64,7 @@ public sealed class CrashTest
             return new CrashTestReport
             {
                 Pipeline = _variants[0].Name,
+                Variants = [.. _variants.Select(variant => variant.Variant)],
                 Model = _settings.Model,
                 Seed = _settings.Seed,
                 States = _ledger.States,
@@ -63,7 +83,7 @@ public sealed class CrashTest
     /// <exception cref="DiagnosticException">The pipeline cannot be tested at all.</exception>
     public CrashTestReport Run(CancellationToken cancellation = default)
     {
-        for (int v = 0; v < _variants.Count; v++) _plans[v] = PlanFor(_variants[v]);
+        MakePlans();
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         stop.CancelAfter(_settings.Budget);
         _clock.Start();
@@ -78,6 +98,23 @@ public sealed class CrashTest
         foreach (Thread worker in workers) worker.Join();
         _clock.Stop();
         return Progress();
+    }
+
+    // A combination of options that the pipeline itself refuses is no variant of it; the first one has to work.
+    private void MakePlans()
+    {
+        for (int v = 0; v < _variants.Count;)
+        {
+            try
+            {
+                _plans.Add(PlanFor(_variants[v]));
+                v++;
+            }
+            catch (DiagnosticException) when (v > 0)
+            {
+                _variants.RemoveAt(v);
+            }
+        }
     }
 
     private WorkloadPlan PlanFor(TestedPipeline pipeline)
@@ -95,7 +132,7 @@ public sealed class CrashTest
             opened.Image.Close();
         }
 
-        return new WorkloadPlan(_settings.Seed, block, (long)block * pipeline.DiskUnits, hasSnapshots, hasResize);
+        return new WorkloadPlan(_settings.Seed, block, block * Math.Clamp(DiskBytes / block, LeastBlocks, MostBlocks), hasSnapshots, hasResize);
     }
 
     private void Work(CancellationTokenSource stop)
@@ -114,7 +151,7 @@ public sealed class CrashTest
     {
         int variant = (int)(index % _variants.Count);
         TestedPipeline pipeline = _variants[variant];
-        Workload workload = _plans[variant]![index / _variants.Count];
+        Workload workload = _plans[variant][index / _variants.Count];
         Random random = WorkloadPlan.Seeded(_settings.Seed, index, salt: 1);
         PersistenceDomain domain = Domains[random.Next(Domains.Length)];
         WorkloadRun run = WorkloadRun.Execute(pipeline, workload, _settings.Model, domain);

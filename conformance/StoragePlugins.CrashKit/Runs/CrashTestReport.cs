@@ -8,6 +8,9 @@ public sealed record CrashTestReport
 {
     public required string Pipeline { get; init; }
 
+    /// <summary>The options that were varied, one text a variant.</summary>
+    public required IReadOnlyList<string> Variants { get; init; }
+
     public required PersistenceModel Model { get; init; }
 
     public required int Seed { get; init; }

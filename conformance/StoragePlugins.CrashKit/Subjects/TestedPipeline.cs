@@ -25,9 +25,6 @@ public sealed record TestedPipeline(string Name, Tested<IBlockFormat> Format, Te
     /// <summary>What distinguishes this composition from others of the same name: the options that were varied. Empty for none.</summary>
     public string Variant { get; init; } = "";
 
-    /// <summary>Bytes of the test's disk per unit of <see cref="IVirtualDisk.PreferredBlockSize"/>.</summary>
-    public int DiskUnits { get; init; } = 64;
-
     /// <summary>A machine with an empty image of this pipeline.</summary>
     /// <param name="size">Virtual size.</param>
     /// <param name="model">Decides what the devices can do.</param>

@@ -145,6 +145,18 @@ internal sealed class AppendAhead : IDisposable
         _runs = [];
     }
 
+    /// <summary>Takes back what was mapped ahead and never written, because the map is about to become another one; streams go on where the guest
+    /// is. The disk is quiesced; the caller commits.</summary>
+    public void TakeBackForControl()
+    {
+        TakeBack();
+        lock (_due)
+        {
+            // A run that is being filled is mapped right behind the stream then.
+            foreach (AppendStream stream in _streams) stream.MappedEnd = 0;
+        }
+    }
+
     public void Dispose() => Stop();
 
     private void TakeBack(MappedRun run)

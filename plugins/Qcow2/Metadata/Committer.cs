@@ -16,6 +16,7 @@ internal sealed class Committer(
     private List<PublishedExtent> _publishedTaken = [];
     private long _number;
     private bool _ended;
+    private DurabilityLostException? _inDoubt;
 
     /// <summary>Under the metadata lock: an extent whose mapping goes into the next transaction.</summary>
     public void Publish(PublishedExtent extent) => _published.Add(extent);
@@ -45,6 +46,62 @@ internal sealed class Committer(
         lock (_commit) CommitAllLocked();
     }
 
+    /// <summary>Runs an operation that has the metadata to itself: everything recorded before is committed, nothing is recorded or committed meanwhile
+    /// but by the operation. The disk is quiesced.</summary>
+    /// <remarks>The operation may read and write the image under the metadata lock: nobody but flushes and preallocation can be waiting for it.</remarks>
+    public void RunAlone(Action operation)
+    {
+        lock (_commit)
+        {
+            CommitAllLocked();
+            lock (metadataLock) operation();
+        }
+    }
+
+    /// <summary>Commits an operation's own transaction, durably. For <see cref="RunAlone"/>.</summary>
+    /// <param name="transaction">The transaction.</param>
+    /// <param name="undo">Takes it back, should it be unknown whether it persisted.</param>
+    public void CommitOwn(MetadataTransaction transaction, MetadataTransaction undo)
+    {
+        try
+        {
+            journal.Commit(transaction, CommitGoal.Durable);
+        }
+        catch (Exception failure) when (failure is not DurabilityLostException)
+        {
+            Undo(undo, failure);
+            throw;
+        }
+    }
+
+    /// <summary>Forbids replays of what earlier transactions said of these ranges. For <see cref="RunAlone"/>.</summary>
+    /// <returns>False when the journal could not take it: the ranges must not be used again before the image is opened anew.</returns>
+    public bool TryRevoke(IReadOnlyList<HomeRange> ranges)
+    {
+        try
+        {
+            for (int i = 0; i < ranges.Count;)
+            {
+                _transaction.Clear();
+                for (int end = Math.Min(ranges.Count, i + MaxRevokes); i < end; i++) _transaction.Revoke(ranges[i]);
+                journal.Commit(_transaction, CommitGoal.Ordered);
+            }
+
+            return true;
+        }
+        catch (StorageException failure) when (failure is not DurabilityLostException)
+        {
+            return false;
+        }
+    }
+
+    /// <summary>Gives runs of freed clusters back to the host, where asked for. What freed them is durable, and nobody can be using them.</summary>
+    public void GiveBack(IEnumerable<(long First, long Count)> runs)
+    {
+        if (!punchFreed || storage.GetCapability<IDeallocatingMedium>() is not { } deallocating) return;
+        foreach ((long first, long count) in runs) _ = deallocating.TryPunchHole(first << clusterBits, count << clusterBits);
+    }
+
     /// <summary>Commits all and closes the journal. The disk is quiesced; flushes that come meanwhile or later find nothing to do.</summary>
     public void CommitAllAndClose()
     {
@@ -53,6 +110,23 @@ internal sealed class Committer(
             CommitAllLocked();
             journal.Close();
             _ended = true;
+        }
+    }
+
+    /// <summary>Ranges that one transaction may revoke: a revoke takes no more room than the smallest after-image, which has two bytes.</summary>
+    public int MaxRevokes => (int)Math.Clamp(journal.MaxTransactionBytes / 2, 1, MaxPendingRefcounts);
+
+    private void Undo(MetadataTransaction undo, Exception failure)
+    {
+        try
+        {
+            journal.Commit(undo, CommitGoal.Durable);
+        }
+        catch (Exception second) when (second is not DurabilityLostException)
+        {
+            // The header may name tables that are not the present ones: whatever was committed from here on could be lost.
+            _inDoubt = new DurabilityLostException("commit", storage.Name,
+                $"a change of the header failed and could not be taken back ({failure.Message}; {second.Message}); open the image again", second);
         }
     }
 
@@ -65,6 +139,7 @@ internal sealed class Committer(
 
     private void CommitOnce(CommitGoal goal)
     {
+        if (_inDoubt is { } inDoubt) throw new DurabilityLostException("commit", storage.Name, inDoubt.Message, inDoubt);
         _transaction.Clear();
         lock (metadataLock)
         {

@@ -73,6 +73,15 @@ internal sealed class MapTables : ICommitPart
         for (long c = oldOffset >> _header.ClusterBits; oldClusters > 0; c++, oldClusters--) _allocator.Release(c, punch: false);
     }
 
+    /// <summary>The map is another one from now on, which the header names since the last commit. The disk is quiesced, and nothing is uncommitted.</summary>
+    /// <param name="l1">Its root.</param>
+    /// <param name="newTables">Offsets of L2 tables that are new.</param>
+    public void Adopt(ulong[] l1, IEnumerable<long> newTables)
+    {
+        foreach (long table in newTables) Cache.Forget(table);
+        Volatile.Write(ref _l1, l1);
+    }
+
     public void SetSize(long size)
     {
         _header.Size = size;
@@ -83,24 +92,18 @@ internal sealed class MapTables : ICommitPart
     {
         _slicesTaken = Cache.TakeDirty(transaction, offset =>
             _unlinked.Contains(offset & -(long)_header.ClusterSize) ? CommitStage.Allocation : CommitStage.Map);
-        Span<byte> bytes = stackalloc byte[12];
+        Span<byte> bytes = stackalloc byte[8];
         foreach (int index in _dirtyRoots)
         {
             BinaryPrimitives.WriteUInt64BigEndian(bytes, _l1[index]);
             transaction.Add(CommitStage.MapRoot, ContentClass.MapRoot, _header.L1TableOffset + (index * 8L), bytes[..8]);
         }
 
-        if (_rootMoved)
+        if (_rootMoved || _sizeChanged)
         {
-            BinaryPrimitives.WriteInt32BigEndian(bytes, _header.L1Size);
-            BinaryPrimitives.WriteInt64BigEndian(bytes[4..], _header.L1TableOffset);
-            transaction.Add(CommitStage.MapRoot, ContentClass.Header, Qcow2Layout.L1FieldsOffset, bytes);
-        }
-
-        if (_sizeChanged)
-        {
-            BinaryPrimitives.WriteInt64BigEndian(bytes, _header.Size);
-            transaction.Add(CommitStage.MapRoot, ContentClass.Header, Qcow2Layout.SizeFieldOffset, bytes[..8]);
+            // In one piece: of two, a crash could leave a size that the old table is too short for.
+            ReadOnlySpan<byte> roots = HeaderRoots.Of(_header).Encode().AsSpan(0, Qcow2Layout.RefcountTableFieldsOffset - HeaderRoots.Offset);
+            transaction.Add(CommitStage.MapRoot, ContentClass.Header, HeaderRoots.Offset, roots);
         }
 
         _rootsTaken = [.. _dirtyRoots];

@@ -110,6 +110,15 @@ internal sealed class RefcountBlocks
         for (long at = offset; at < offset + (1L << _clusterBits); at += _sliceBytes) Insert(new Slice(at, new byte[_sliceBytes]));
     }
 
+    /// <summary>All blocks are others from now on. Nothing may be uncommitted.</summary>
+    public void Replace(ulong[] table)
+    {
+        if (_changes.Count > 0) throw new InvalidOperationException($"{_changes.Count} refcounts have not been committed.");
+        _slices.Clear();
+        _fifo.Clear();
+        Table = table;
+    }
+
     /// <summary>Forgets blocks and changes from a block on: undoes a growth that could not be completed.</summary>
     public void Forget(int firstBlock)
     {

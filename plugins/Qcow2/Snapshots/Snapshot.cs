@@ -34,6 +34,9 @@ internal sealed record Snapshot
     /// <summary>Extra data behind the two known fields, kept as it was.</summary>
     public ReadOnlyMemory<byte> FurtherExtraData { get; init; }
 
+    /// <summary>Shared by all versions of the entry: whether the snapshot is still there.</summary>
+    public SnapshotFate Fate { get; init; } = new();
+
     public string Id => Encoding.UTF8.GetString(StoredId.Span);
 
     public string Name => Encoding.UTF8.GetString(StoredName.Span);
@@ -57,4 +60,14 @@ internal sealed record Snapshot
         return L1TableOffset < header.ClusterSize || L1TableOffset > mediumLength - (L1Size * (long)sizeof(ulong))
             ? $"its L1 table at {(ulong)L1TableOffset} is not inside the file" : null;
     }
+}
+
+/// <summary>Whether a snapshot is still there; for those who have its disk open.</summary>
+internal sealed class SnapshotFate
+{
+    private volatile bool _isDeleted;
+
+    public bool IsDeleted => _isDeleted;
+
+    public void Delete() => _isDeleted = true;
 }

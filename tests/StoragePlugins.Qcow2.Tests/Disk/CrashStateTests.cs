@@ -1,10 +1,7 @@
 using System.Buffers.Binary;
 using System.Runtime.InteropServices;
-using Microsoft.Extensions.Logging.Abstractions;
-using StoragePlugins.Ordered;
 using StoragePlugins.Qcow2.Check;
 using StoragePlugins.Qcow2.Header;
-using StoragePlugins.Raw;
 
 namespace StoragePlugins.Qcow2.Tests.Disk;
 
@@ -42,7 +39,7 @@ public sealed class CrashStateTests : ScratchFolder
         var recorder = new RecordingMedium(image);
         var guest = new Guest(size / Sector, start == "none" ? 0UL : 1UL);
         var random = new Random(seed);
-        IDiskImage opened = Open(recorder, readOnly: false, journal);
+        IDiskImage opened = CrashImage.Open(recorder, readOnly: false, journal);
         IVirtualDisk disk = opened.OpenDisk("");
         for (int i = 0; i < 160; i++) guest.Step(disk, recorder, random, clusterSize);
         opened.Close();
@@ -70,7 +67,7 @@ public sealed class CrashStateTests : ScratchFolder
         var recorder = new RecordingMedium(image) { IgnoreSyncs = true };
         var guest = new Guest((1 << 20) / Sector, 0);
         var random = new Random(1);
-        IDiskImage opened = Open(recorder, readOnly: false, journal);
+        IDiskImage opened = CrashImage.Open(recorder, readOnly: false, journal);
         IVirtualDisk disk = opened.OpenDisk("");
         for (int i = 0; i < 100; i++) guest.Step(disk, recorder, random, 4096);
         opened.Close();
@@ -97,7 +94,7 @@ public sealed class CrashStateTests : ScratchFolder
         if (journal.Id != "ordered")
         {
             byte[] unrecovered = ReadAll(state, guest, journal);
-            state = Recover(state, journal, random);
+            state = CrashImage.Recover(state, journal, random);
             medium = new RecordingMedium(state);
             Assert.True(unrecovered.AsSpan().SequenceEqual(ReadAll(state, guest, TestJournal.Ordered)), $"{where}: reading without recovery shows something else");
         }
@@ -109,23 +106,10 @@ public sealed class CrashStateTests : ScratchFolder
 
     private static byte[] ReadAll(byte[] state, Guest guest, TestJournal journal)
     {
-        using IDiskImage opened = Open(new RecordingMedium(state), readOnly: true, journal);
+        using IDiskImage opened = CrashImage.Open(new RecordingMedium(state), readOnly: true, journal);
         byte[] all = new byte[guest.Sectors * Sector];
         opened.OpenDisk("").Read(0, all);
         return all;
-    }
-
-    /// <summary>Recovers, half of the time after a power cut inside a recovery.</summary>
-    private static byte[] Recover(byte[] state, TestJournal journal, Random random)
-    {
-        while (true)
-        {
-            var medium = new RecordingMedium(state);
-            using IDiskImage opened = Open(medium, readOnly: false, journal);
-            opened.Close();
-            if (random.Next(2) == 0) return medium.Now;
-            state = medium.StateAt(state, random.Next(medium.Events.Count + 1), random.Next(3), random);
-        }
     }
 
     private byte[] MakeStart(int clusterSize, int refcountBits, string start, int size)
@@ -152,121 +136,6 @@ public sealed class CrashStateTests : ScratchFolder
         }
 
         return File.ReadAllBytes(path);
-    }
-
-    private static IDiskImage Open(RecordingMedium medium, bool readOnly, TestJournal journal)
-    {
-        var journalContext = new StrategyContext(journal.Options, new StorageMeter(), NullLogger.Instance);
-        var context = new StrategyContext(new Qcow2Options { MapCache = 64 << 10, RefcountCache = 64 << 10 }, new StorageMeter(), NullLogger.Instance);
-        return new Qcow2Format().Open(new OpenRequest
-        {
-            Storage = medium,
-            ReadOnly = readOnly,
-            JournalId = journal.Id,
-            OpenJournal = (site, home) => journal.Open(site, home, journalContext),
-            OpenBacking = request => new RawFormat().Open(new OpenRequest
-            {
-                Storage = new CountingOrderedMedium(new TestFileMedium(request.File, readOnly: true)),
-                ReadOnly = true,
-                JournalId = "ordered",
-                OpenJournal = (_, _) => throw new InvalidOperationException(),
-                OpenBacking = _ => throw new InvalidOperationException(),
-            }, context).OpenDisk(""),
-        }, context);
-    }
-
-    /// <summary>Keeps the image in memory and logs writes and syncs.</summary>
-    private sealed class RecordingMedium(byte[] start) : IOrderedMedium
-    {
-        private byte[] _bytes = [.. start];
-
-        public byte[] Now => [.. _bytes];
-
-        /// <summary>A write, a sync (no data), or a change of length (no data, offset below zero: its complement).</summary>
-        public List<(long Offset, byte[]? Data)> Events { get; } = [];
-
-        public bool IgnoreSyncs { get; init; }
-
-        public string Name => "memory";
-
-        public long Length => _bytes.Length;
-
-        public bool IsReadOnly => false;
-
-        public int Read(long offset, Span<byte> buffer)
-        {
-            lock (Events) return ReadLocked(offset, buffer);
-        }
-
-        private int ReadLocked(long offset, Span<byte> buffer)
-        {
-            int there = (int)Math.Clamp(_bytes.Length - offset, 0, buffer.Length);
-            if (there > 0) _bytes.AsSpan((int)offset, there).CopyTo(buffer);
-            return there;
-        }
-
-        public void Write(long offset, ReadOnlySpan<byte> data, ContentClass content)
-        {
-            lock (Events)
-            {
-                Events.Add((offset, data.ToArray()));
-                if (offset + data.Length > _bytes.Length) Array.Resize(ref _bytes, (int)(offset + data.Length));
-                data.CopyTo(_bytes.AsSpan((int)offset));
-            }
-        }
-
-        public void SetLength(long length)
-        {
-            lock (Events)
-            {
-                Events.Add((~length, null));
-                Array.Resize(ref _bytes, (int)length);
-            }
-        }
-
-        public void Barrier()
-        {
-            if (IgnoreSyncs) return;
-            lock (Events) Events.Add((0, null));
-        }
-
-        public void Flush() => Barrier();
-
-        public T? GetCapability<T>() where T : class => null;
-
-        public void Dispose()
-        {
-        }
-
-        /// <summary>A state that a power cut after <paramref name="cut"/> events can leave: 0 in order, 1 sectors at random, 2 whole writes at random.</summary>
-        public byte[] StateAt(byte[] start, int cut, int variant, Random random)
-        {
-            int durable = cut;
-            while (durable > 0 && !(Events[durable - 1].Data is null && Events[durable - 1].Offset >= 0)) durable--;
-            byte[] state = [.. start];
-            for (int i = 0; i < cut; i++)
-            {
-                (long offset, byte[]? data) = Events[i];
-                if (data is null && offset < 0 && (i < durable || variant == 0 || random.Next(2) == 0)) Array.Resize(ref state, (int)~offset);
-                if (data is null) continue;
-                if (offset + data.Length > state.Length) Array.Resize(ref state, (int)(offset + data.Length));
-                bool whole = i < durable || variant == 0 || (variant == 2 && random.Next(2) == 0);
-                if (whole) data.CopyTo(state, offset);
-                else if (variant == 1) CopySomeSectors(state, offset, data, random);
-            }
-
-            return state;
-        }
-
-        private static void CopySomeSectors(byte[] state, long offset, byte[] data, Random random)
-        {
-            for (long at = offset; at < offset + data.Length;)
-            {
-                long end = Math.Min(offset + data.Length, (at / Sector * Sector) + Sector);
-                if (random.Next(2) == 0) data.AsSpan((int)(at - offset), (int)(end - at)).CopyTo(state.AsSpan((int)at));
-                at = end;
-            }
-        }
     }
 
     /// <summary>Writes stamped sectors and knows which stamps each sector may show.</summary>
