@@ -118,8 +118,12 @@ public sealed class SimulatedMedium : IStorageMedium, IFlushableMedium, IBarrier
     }
 
     /// <inheritdoc/>
-    /// <remarks>It becomes empty, and an empty one counts as not there.</remarks>
-    public void Remove() => SetLength(0);
+    /// <remarks>It becomes empty, durably, and an empty one counts as not there.</remarks>
+    public void Remove()
+    {
+        SetLength(0);
+        _trace?.Add(TraceKind.Flush, _index);
+    }
 
     /// <inheritdoc/>
     public T? GetCapability<T>() where T : class

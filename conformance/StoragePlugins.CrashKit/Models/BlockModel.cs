@@ -155,11 +155,11 @@ internal sealed class BlockModel(int device, DeviceImage image, int atom, bool k
                 Add(pending, pending.LengthAfter, pending.IsDurable);
                 _grewLast = pending;
             }
-            else if (pending.IsDurable && pending.OwnEnd > Floor)
+            else if (_grewLast is { } longer && pending.OwnEnd > Floor && (pending.IsDurable || pending.LastEpoch < longer.LastEpoch))
             {
-                // A write in flight had made the file longer before; this one, durable since, guarantees its own end alone.
-                Add(pending, pending.OwnEnd, isDurable: true);
-                if (_grewLast is { } longer && longer.LengthAfter > pending.OwnEnd) Add(longer, longer.LengthAfter, isDurable: false);
+                // A write in flight had made the file longer before; this one, settled earlier than that, guarantees its own end alone.
+                Add(pending, pending.OwnEnd, pending.IsDurable);
+                if (longer.LengthAfter > pending.OwnEnd) Add(longer, longer.LengthAfter, isDurable: false);
             }
         }
 

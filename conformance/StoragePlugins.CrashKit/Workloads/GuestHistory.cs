@@ -153,6 +153,12 @@ internal sealed class GuestHistory
         }
     }
 
+    /// <summary>It was refused.</summary>
+    public void NeverResized(Interval span)
+    {
+        lock (_gate) _lengths.RemoveAll(length => length.When == span);
+    }
+
     /// <summary>What may the length be after a power cut at this tick?</summary>
     public bool MayHaveLength(long length, long tick)
     {

@@ -232,9 +232,19 @@ internal sealed class WorkloadRun
     private void Resize(OperationRecord record)
     {
         if (_disk!.GetCapability<IResizableDisk>() is not { } resizable) return;
+        byte[] before = History.Now.ToArray();
         Interval span = History.Resizing(record, record.Operation.Offset);
-        resizable.Resize(record.Operation.Offset);
-        span.End = Trace.Tick();
+        try
+        {
+            resizable.Resize(record.Operation.Offset);
+            span.End = Trace.Tick();
+        }
+        catch (DiagnosticException refused)
+        {
+            record.Outcome = $"refused: {refused.Message}";
+            History.NeverResized(span);
+            History.SettleAll(record, before);
+        }
     }
 
     private void Snapshot(OperationRecord record)
@@ -248,21 +258,47 @@ internal sealed class WorkloadRun
             return;
         }
 
-        switch (record.Operation.Action)
+        byte[] before = History.Now.ToArray();
+        try
         {
-            case GuestAction.CreateSnapshot:
-                History.Snapshots.Add(new SnapshotLife(name, record.Span, History.Now.ToArray()));
-                snapshots.CreateSnapshot(name);
-                break;
-            case GuestAction.DeleteSnapshot:
-                life!.Deleted = record.Span;
-                snapshots.DeleteSnapshot(name);
-                break;
-            default:
-                if (life!.Content.Length != History.Length) History.Resizing(record, life.Content.Length);
-                History.Begin(record, 0, life.Content, isForced: true);
-                snapshots.ApplySnapshot(name);
-                break;
+            switch (record.Operation.Action)
+            {
+                case GuestAction.CreateSnapshot:
+                    History.Snapshots.Add(life = new SnapshotLife(name, record.Span, before));
+                    snapshots.CreateSnapshot(name);
+                    break;
+                case GuestAction.DeleteSnapshot:
+                    life!.Deleted = record.Span;
+                    snapshots.DeleteSnapshot(name);
+                    break;
+                default:
+                    Apply(snapshots, record, life!);
+                    break;
+            }
+        }
+        catch (DiagnosticException refused)
+        {
+            // Refused means that nothing changed; a crash on the way must not show it either.
+            record.Outcome = $"refused: {refused.Message}";
+            if (isCreation) History.Snapshots.Remove(life!);
+            else life!.Deleted = null;
+            History.SettleAll(record, before);
+        }
+    }
+
+    private void Apply(ISnapshotImage snapshots, OperationRecord record, SnapshotLife life)
+    {
+        Interval? length = life.Content.Length == History.Length ? null : History.Resizing(record, life.Content.Length);
+        History.Begin(record, 0, life.Content, isForced: true);
+        try
+        {
+            snapshots.ApplySnapshot(life.Name);
+            if (length is not null) length.End = Trace.Tick();
+        }
+        catch (DiagnosticException) when (length is not null)
+        {
+            History.NeverResized(length);
+            throw;
         }
     }
 

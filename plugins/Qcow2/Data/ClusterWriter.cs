@@ -73,8 +73,25 @@ internal sealed class ClusterWriter(
                     $"the image is corrupt: an L2 entry maps guest data to the metadata cluster at {c << _clusterBits}; run: sphost image check");
         }
 
-        storage.Write(run.HostOffset, data[..(int)run.Length], ContentClass.GuestData);
+        WriteWholeSectorsAtEnd(run.HostOffset, data[..(int)run.Length]);
         return (int)run.Length;
+    }
+
+    // A file that ended inside a sector could lose its end, and with it a part of a later write to that sector.
+    private void WriteWholeSectorsAtEnd(long host, ReadOnlySpan<byte> data)
+    {
+        int missing = (int)(-(host + data.Length) & (SectorBytes - 1));
+        if (missing == 0 || host + data.Length <= storage.Length)
+        {
+            storage.Write(host, data, ContentClass.GuestData);
+            return;
+        }
+
+        byte[] buffer = ArrayPool<byte>.Shared.Rent(data.Length + missing);
+        data.CopyTo(buffer);
+        buffer.AsSpan(data.Length, missing).Clear();
+        storage.Write(host, buffer.AsSpan(0, data.Length + missing), ContentClass.GuestData);
+        ArrayPool<byte>.Shared.Return(buffer);
     }
 
     /// <summary>Gives the leading clusters that need it a host cluster of their own and writes them.</summary>

@@ -4,13 +4,16 @@ using System.Text;
 namespace StoragePlugins.Qcow2.Header;
 
 /// <summary>Parses and judges a header: one field after another, each with its own sentence when it is wrong.</summary>
-internal sealed class Qcow2HeaderReader(IStorageMedium medium, bool forCheck)
+internal sealed class Qcow2HeaderReader(IStorageMedium medium, bool forCheck, bool beforeRecovery = false)
 {
     private string? _backingFormat;
     private readonly List<FeatureName> _featureNames = [];
     private readonly List<HeaderExtension> _others = [];
     private readonly List<(uint Type, int Offset)> _places = [];
     private ReadOnlyMemory<byte>? _journal;
+
+    // A checkpoint may have brought the header home before a table that it names, at the file's end: the replay brings that too.
+    private bool _isFileShort;
 
     public Qcow2Header Read()
     {
@@ -34,6 +37,7 @@ internal sealed class Qcow2HeaderReader(IStorageMedium medium, bool forCheck)
 
         ulong incompatible = version == 2 ? 0 : U64(first, 72);
         RefuseUnsupported(incompatible);
+        _isFileShort = beforeRecovery && (incompatible & Qcow2Features.JournalInUse) != 0;
         int encryption = Range("crypt_method", U32(first, 32), 0, 2);
         if (encryption != 0)
             throw new DiagnosticException("SP3003", $"the image is encrypted ({(encryption == 1 ? "AES" : "LUKS")}), which is not supported", medium.Name,
@@ -181,7 +185,7 @@ internal sealed class Qcow2HeaderReader(IStorageMedium medium, bool forCheck)
     {
         Aligned(name, offset, cluster);
         Require(offset >= cluster, $"{name} offset", "a place behind the header's cluster", offset.ToString());
-        Require(offset <= medium.Length - length && offset <= Qcow2Layout.MaxHostOffset - length, name, $"an end within the file's {medium.Length} bytes", $"{offset} + {length}");
+        Require((_isFileShort || offset <= medium.Length - length) && offset <= Qcow2Layout.MaxHostOffset - length, name, $"an end within the file's {medium.Length} bytes", $"{offset} + {length}");
     }
 
     private void Aligned(string name, long offset, long cluster) =>
