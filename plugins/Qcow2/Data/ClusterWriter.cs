@@ -73,25 +73,8 @@ internal sealed class ClusterWriter(
                     $"the image is corrupt: an L2 entry maps guest data to the metadata cluster at {c << _clusterBits}; run: sphost image check");
         }
 
-        WriteWholeSectorsAtEnd(run.HostOffset, data[..(int)run.Length]);
+        storage.Write(run.HostOffset, data[..(int)run.Length], ContentClass.GuestData);
         return (int)run.Length;
-    }
-
-    // A file that ended inside a sector could lose its end, and with it a part of a later write to that sector.
-    private void WriteWholeSectorsAtEnd(long host, ReadOnlySpan<byte> data)
-    {
-        int missing = (int)(-(host + data.Length) & (SectorBytes - 1));
-        if (missing == 0 || host + data.Length <= storage.Length)
-        {
-            storage.Write(host, data, ContentClass.GuestData);
-            return;
-        }
-
-        byte[] buffer = ArrayPool<byte>.Shared.Rent(data.Length + missing);
-        data.CopyTo(buffer);
-        buffer.AsSpan(data.Length, missing).Clear();
-        storage.Write(host, buffer.AsSpan(0, data.Length + missing), ContentClass.GuestData);
-        ArrayPool<byte>.Shared.Return(buffer);
     }
 
     /// <summary>Gives the leading clusters that need it a host cluster of their own and writes them.</summary>
@@ -209,28 +192,37 @@ internal sealed class ClusterWriter(
         int head = (int)(offset & (_clusterSize - 1));
         reader.TryDescribe(maps.L1, offset, 1, mayWait: true, out ClusterReader.Run old);
         bool surroundedByZeros = reader.ReadsAsZeros(old.Kind, offset - head);
-        bool isZeroAround = isFresh && surroundedByZeros;
-        int before = isZeroAround ? head % SectorBytes : head;
-        int length = isZeroAround ? (before + data.Length + SectorBytes - 1) & -SectorBytes : _clusterSize;
-        if (length == data.Length)
+        if (isFresh && surroundedByZeros)
         {
+            EndFileWithCluster(host - head, head + data.Length);
             storage.Write(host, data, ContentClass.GuestData);
             return;
         }
 
-        byte[] buffer = ArrayPool<byte>.Shared.Rent(length);
+        byte[] buffer = ArrayPool<byte>.Shared.Rent(_clusterSize);
         try
         {
-            // Whole sectors at the least: a file that ended inside one could lose its end, and with it a part of a later write to that sector.
-            Span<byte> around = buffer.AsSpan(0, length);
-            if (surroundedByZeros) around.Clear();
-            else reader.Read(maps.L1, offset - head, around);
-            data.CopyTo(around[before..]);
-            storage.Write(host - before, around, ContentClass.GuestData);
+            Span<byte> cluster = buffer.AsSpan(0, _clusterSize);
+            if (surroundedByZeros) cluster.Clear();
+            else reader.Read(maps.L1, offset - head, cluster);
+            data.CopyTo(cluster[head..]);
+            storage.Write(host - head, cluster, ContentClass.GuestData);
         }
         finally
         {
             ArrayPool<byte>.Shared.Return(buffer);
         }
+    }
+
+    /// <summary>
+    /// Makes the file reach to the end of a new cluster before a part of it is written. A file that ended inside a sector could lose its end in a power
+    /// cut, and with it a part of a later write to that sector.
+    /// </summary>
+    private void EndFileWithCluster(long host, int written)
+    {
+        if (written >= _clusterSize || host + _clusterSize <= storage.Length) return;
+        Span<byte> zeros = stackalloc byte[SectorBytes];
+        zeros.Clear();
+        storage.Write(host + _clusterSize - SectorBytes, zeros, ContentClass.GuestData);
     }
 }
