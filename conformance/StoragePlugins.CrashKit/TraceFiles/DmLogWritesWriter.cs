@@ -28,6 +28,7 @@ public sealed class DmLogWritesWriter : IDisposable
     private readonly byte[] _header;
     private readonly byte[] _edge;
     private long _end;
+    private long _length;
     private long _claimed;
     private long _entries;
     private StorageException? _failure;
@@ -36,13 +37,14 @@ public sealed class DmLogWritesWriter : IDisposable
     /// <param name="log">Writable and seekable; disposed with this.</param>
     /// <param name="name">What messages call it.</param>
     /// <param name="image">What the image holds now.</param>
+    /// <param name="length">The image's length before the first entry.</param>
     /// <param name="sectorBytes">512 or 4096.</param>
     /// <param name="maxBytes">The most bytes that <see cref="Claim"/> grants.</param>
     /// <exception cref="StorageException">The super cannot be written.</exception>
-    public DmLogWritesWriter(Stream log, string name, SectorReader image, int sectorBytes = 512, long maxBytes = long.MaxValue)
+    public DmLogWritesWriter(Stream log, string name, SectorReader image, long length, int sectorBytes = 512, long maxBytes = long.MaxValue)
     {
         if (sectorBytes is not (512 or 4096)) throw new ArgumentOutOfRangeException(nameof(sectorBytes), sectorBytes, "512 or 4096");
-        (_log, _name, _image, _maxBytes) = (log, name, image, maxBytes);
+        (_log, _name, _image, _length, _maxBytes) = (log, name, image, length, maxBytes);
         _header = new byte[sectorBytes];
         _edge = new byte[sectorBytes];
         _end = sectorBytes;
@@ -96,6 +98,31 @@ public sealed class DmLogWritesWriter : IDisposable
             if ((offset | (long)data.Length) % SectorBytes != 0) text.Add("range="u8, offset, data.Length);
             if (!text.IsEmpty) AppendMark(text.Bytes);
             AppendWrite(offset, data, isForced ? LogFlags.Fua : LogFlags.None);
+            _length = Math.Max(_length, offset + data.Length);
+        }
+    }
+
+    /// <summary>Logs what a range holds after a write to it failed, which may be anything.</summary>
+    public void WriteAsFound(long offset, long length, ContentClass content)
+    {
+        if (length <= 0) return;
+        lock (_gate)
+        {
+            ThrowIfFailed();
+            var text = new LogRemark.Text(stackalloc byte[LogRemark.MaxBytes]);
+            text.Add(content);
+            if ((offset | length) % SectorBytes != 0) text.Add("range="u8, offset, length);
+            if (!text.IsEmpty) AppendMark(text.Bytes);
+            long first = offset / SectorBytes, end = (offset + length + SectorBytes - 1) / SectorBytes;
+            AppendHeader(first, end - first, LogFlags.None);
+            for (long sector = first; sector < end; sector++)
+            {
+                ReadEdge(sector * SectorBytes);
+                Put(_edge);
+            }
+
+            _entries++;
+            _length = Math.Max(_length, offset + length);
         }
     }
 
@@ -119,22 +146,23 @@ public sealed class DmLogWritesWriter : IDisposable
         }
     }
 
-    /// <summary>Logs that the image's length was set.</summary>
-    /// <param name="length">The new one.</param>
-    /// <param name="before">The old one: what was cut off is zeroed for programs that know no lengths.</param>
-    /// <param name="content">What it was for.</param>
-    public void SetLength(long length, long before, ContentClass content = ContentClass.GuestData)
+    /// <summary>Logs that the image's length was set. What was cut off is zeroed for programs that know no lengths.</summary>
+    public void SetLength(long length, ContentClass content = ContentClass.GuestData)
     {
         lock (_gate)
         {
             ThrowIfFailed();
-            long end = (before + SectorBytes - 1) / SectorBytes * SectorBytes;
-            var text = new LogRemark.Text(stackalloc byte[LogRemark.MaxBytes]);
-            text.Add("length="u8, length);
-            if (length < before) text.Add("entries="u8, ZeroedPieces(length, end - length));
-            text.Add(content);
-            AppendMark(text.Bytes);
-            if (length < before) AppendZeros(length, end - length);
+            AppendLength(length, content);
+        }
+    }
+
+    /// <summary>Logs that the image grew to at least this length, unless something logged before has done so.</summary>
+    public void GrowTo(long length, ContentClass content)
+    {
+        lock (_gate)
+        {
+            ThrowIfFailed();
+            if (length > _length) AppendLength(length, content);
         }
     }
 
@@ -219,6 +247,19 @@ public sealed class DmLogWritesWriter : IDisposable
         if (first == last) return 1;
         long whole = last - first + 1 - (isHeadCut ? 1 : 0) - (isTailCut ? 1 : 0);
         return (isHeadCut ? 1 : 0) + (whole > 0 ? 1 : 0) + (isTailCut ? 1 : 0);
+    }
+
+    private void AppendLength(long length, ContentClass content)
+    {
+        long end = (_length + SectorBytes - 1) / SectorBytes * SectorBytes;
+        bool isCut = length < _length;
+        var text = new LogRemark.Text(stackalloc byte[LogRemark.MaxBytes]);
+        text.Add("length="u8, length);
+        if (isCut) text.Add("entries="u8, ZeroedPieces(length, end - length));
+        text.Add(content);
+        AppendMark(text.Bytes);
+        if (isCut) AppendZeros(length, end - length);
+        _length = length;
     }
 
     private void AppendZeros(long offset, long length)

@@ -25,7 +25,7 @@ public static class TraceExport
             throw LogProblem.NoRepresentation(name, $"the trace has stores to persistent memory ({store}), and the log format has no entry for them");
         var image = new DeviceImage(before);
         // Not disposed: the stream is the caller's.
-        var writer = new DmLogWritesWriter(log, name, image.Read, sectorBytes);
+        var writer = new DmLogWritesWriter(log, name, image.Read, before.Length, sectorBytes);
         foreach (TraceEvent entry in trace.Events.Where(entry => entry.Device == device && PlaceOf(entry) != TraceEvent.Never).OrderBy(PlaceOf)) Write(writer, image, entry);
         writer.Complete();
     }
@@ -48,9 +48,8 @@ public static class TraceExport
                 writer.Zero(entry.Offset, entry.Length, entry.Content);
                 break;
             case TraceKind.SetLength:
-                long before = image.Length;
                 image.SetLength(entry.Offset);
-                writer.SetLength(entry.Offset, before, entry.Content);
+                writer.SetLength(entry.Offset, entry.Content);
                 break;
             case TraceKind.Flush:
                 long flush = writer.BeginFlush();

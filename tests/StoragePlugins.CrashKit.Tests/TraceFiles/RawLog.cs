@@ -44,6 +44,14 @@ internal sealed class RawLog : IDisposable
         Super(0x6a736677736872, 1, ++_entries, (uint)_sectorBytes);
     }
 
+    /// <summary>Writes it to a file of this length.</summary>
+    public void SaveTo(string path, long length)
+    {
+        using FileStream file = File.OpenWrite(path);
+        _log.WriteTo(file);
+        file.SetLength(length);
+    }
+
     public void Cut(int bytes) => _log.SetLength(_log.Length - bytes);
 
     public DmLogWritesReader Open() => new(_log, "raw.dmlog");
