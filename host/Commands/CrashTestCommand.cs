@@ -5,6 +5,7 @@ using Microsoft.Extensions.Logging;
 using StoragePlugins.CrashKit.Models;
 using StoragePlugins.CrashKit.Runs;
 using StoragePlugins.CrashKit.Subjects;
+using StoragePlugins.CrashKit.TraceFiles;
 using StoragePlugins.Host.CrashTesting;
 using StoragePlugins.Host.Pipelines;
 
@@ -22,6 +23,9 @@ internal static class CrashTestCommand
     private static readonly Option<int> s_seed = new("--seed") { Description = "The same seed gives the same workloads.", HelpName = "N", DefaultValueFactory = _ => 1 };
     private static readonly Option<int> s_stopAfter = new("--stop-after") { Description = "Failures after which a test ends.", HelpName = "N", DefaultValueFactory = _ => 1 };
     private static readonly Option<int> s_workers = new("--workers") { Description = "Workloads explored at once; by default one a processor.", HelpName = "N", DefaultValueFactory = _ => Environment.ProcessorCount };
+    private static readonly Option<string?> s_trace = new("--trace") { Description = "Explore a log in the format of dm-log-writes (QEMU's blklogwrites, the medium 'record') instead; needs --image.", HelpName = "LOG" };
+    private static readonly Option<string?> s_image = new("--image") { Description = "The image as it was before the log.", HelpName = "FILE" };
+    private static readonly Option<bool> s_ignoreFlushes = new("--ignore-flushes") { Description = "With --trace: as if the device had ignored every flush; corruption must then be found." };
     private static readonly Option<string?> s_json = new("--json") { Description = "Write the figures as JSON to a file; '-' for standard output, instead of the table.", HelpName = "FILE" };
 
     /// <summary>Makes the command.</summary>
@@ -29,7 +33,7 @@ internal static class CrashTestCommand
     {
         var command = new Command("crash-test", "Cut the power at every moment of many workloads, in memory, and check what each cut can leave.")
         {
-            s_pipelines, services.Config, s_model, s_budget, s_states, s_seed, s_stopAfter, s_workers, s_json,
+            s_pipelines, services.Config, s_model, s_budget, s_states, s_seed, s_stopAfter, s_workers, s_trace, s_image, s_ignoreFlushes, s_json,
         };
         command.SetAction(commandLine => Run(services, commandLine));
         return command;
@@ -42,6 +46,7 @@ internal static class CrashTestCommand
         CrashTestSettings settings = SettingsOf(commandLine);
         string? json = commandLine.GetValue(s_json);
         if (json is not null and not StandardOutput) JsonFile.RequireWritable(json);
+        if (commandLine.GetValue(s_trace) is { } log) return RunTrace(services, session, commandLine, settings, log);
         string[] named = commandLine.GetValue(s_pipelines)!;
         PipelineDefinition[] pipelines = named.Length == 0 ? [.. session.Configuration.Pipelines] : [.. named.Distinct().Select(session.Configuration.Pipeline)];
 
@@ -68,6 +73,29 @@ internal static class CrashTestCommand
         {
             scratch.Delete(recursive: true);
         }
+    }
+
+    private static int RunTrace(HostServices services, HostSession session, ParseResult commandLine, CrashTestSettings settings, string log)
+    {
+        string image = commandLine.GetValue(s_image)
+            ?? throw new DiagnosticException("SP6003", "a log says nothing about what was there before it", "--trace", "--image FILE beside it", "none", "name a copy of the image as it was before the log");
+        string[] named = commandLine.GetValue(s_pipelines)!;
+        if (named.Length > 1) throw new DiagnosticException("SP6003", "a log is explored with one pipeline", "--pipeline", "at most one", $"{named.Length}");
+        using var cancel = new CancellationTokenSource();
+        using PosixSignalRegistration terminate = OnSignal(PosixSignal.SIGTERM, cancel);
+        using PosixSignalRegistration interrupt = OnSignal(PosixSignal.SIGINT, cancel);
+        var exploration = new TraceExplorationSettings
+        {
+            Model = commandLine.GetValue(s_model) ?? PersistenceModel.Disk,
+            IgnoresFlushes = commandLine.GetValue(s_ignoreFlushes),
+            Seed = settings.Seed,
+            Budget = settings.Budget,
+            MaxDistinctStates = settings.MaxDistinctStates,
+            StopAfter = settings.StopAfter,
+        };
+        bool isSound = new TraceTest(session, services.Output).Run(
+            log, image, named.Length == 0 ? null : session.Configuration.Pipeline(named[0]), exploration, commandLine.GetValue(s_json) == StandardOutput, cancel.Token);
+        return isSound && !cancel.IsCancellationRequested ? ExitCodes.Done : ExitCodes.Failed;
     }
 
     private static IEnumerable<CrashTestReport> Test(

@@ -21,6 +21,8 @@ public sealed class CrashTest
     /// <summary>About so many bytes of disk: enough for several tables, few enough to read whole in microseconds.</summary>
     private const long DiskBytes = 256 << 10;
 
+    private static readonly TimeSpan BetweenLooks = TimeSpan.FromMilliseconds(200);
+
     private const int LeastBlocks = 12, MostBlocks = 256;
 
     private readonly List<TestedPipeline> _variants;
@@ -87,15 +89,23 @@ public sealed class CrashTest
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         stop.CancelAfter(_settings.Budget);
         _clock.Start();
+        var watches = new Watch[_settings.Workers];
         var workers = new Thread[_settings.Workers];
         for (int w = 0; w < workers.Length; w++)
         {
-            // Recovery may go deep; a hung one must not keep the process.
-            workers[w] = new Thread(() => Work(stop), 4 << 20) { IsBackground = true, Name = $"crash test {w}" };
+            Watch watch = watches[w] = new Watch();
+            // A hung recovery must not keep the process.
+            workers[w] = new Thread(() => Work(watch, stop)) { IsBackground = true, Name = $"crash test {w}" };
             workers[w].Start();
         }
 
-        foreach (Thread worker in workers) worker.Join();
+        for (int w = 0; w < workers.Length; w++)
+        {
+            while (!workers[w].Join(BetweenLooks) && !IsHung(watches[w], stop))
+            {
+            }
+        }
+
         _clock.Stop();
         return Progress();
     }
@@ -135,40 +145,55 @@ public sealed class CrashTest
         return new WorkloadPlan(_settings.Seed, block, block * Math.Clamp(DiskBytes / block, LeastBlocks, MostBlocks), hasSnapshots, hasResize);
     }
 
-    private void Work(CancellationTokenSource stop)
+    // I2: whatever takes longer than this does not end.
+    private bool IsHung(Watch watch, CancellationTokenSource stop)
+    {
+        if (watch.Subject is not { } subject || watch.Elapsed < _settings.StateTimeout) return false;
+        Fail(subject with { Hang = new InvariantBrokenException(Invariant.I2RecoveryEnds, $"{watch.What} has not ended after {_settings.StateTimeout.TotalSeconds:0} seconds") }, stop);
+        return true;
+    }
+
+    private void Work(Watch watch, CancellationTokenSource stop)
     {
         while (!stop.IsCancellationRequested)
         {
             long number = Interlocked.Increment(ref _nextWorkload) - 1, index = _settings.FirstWorkload + number;
             if (number >= _settings.MaxWorkloads) return;
-            Explore(index, stop);
+            Explore(index, watch, stop);
             Interlocked.Increment(ref _workloads);
             if (_ledger.DistinctStates >= _settings.MaxDistinctStates) stop.Cancel();
         }
     }
 
-    private void Explore(long index, CancellationTokenSource stop)
+    private void Explore(long index, Watch watch, CancellationTokenSource stop)
     {
         int variant = (int)(index % _variants.Count);
         TestedPipeline pipeline = _variants[variant];
         Workload workload = _plans[variant][index / _variants.Count];
         Random random = WorkloadPlan.Seeded(_settings.Seed, index, salt: 1);
         PersistenceDomain domain = Domains[random.Next(Domains.Length)];
-        WorkloadRun run = WorkloadRun.Execute(pipeline, workload, _settings.Model, domain);
-        Interlocked.Add(ref _traceEvents, run.Trace.Events.Count);
         // One workload in four on disks that write 4 KiB whole.
         var settings = new ExplorerSettings { Model = _settings.Model, AtomBytes = random.Next(4) == 0 ? 4096 : 512 };
+        var failure = new CrashFailure(pipeline, index, workload, settings);
+        WorkloadRun run = watch.While(failure, "the workload", () => WorkloadRun.Execute(pipeline, workload, _settings.Model, domain));
+        Interlocked.Add(ref _traceEvents, run.Trace.Events.Count);
+        failure = failure with { Run = run };
         if (run.Problem is not null)
         {
-            Fail(new CrashFailure(pipeline, index, workload, run, settings, null), stop);
+            Fail(failure, stop);
             return;
         }
 
         var judge = new PipelineJudge(pipeline, run, settings, _ledger, new JudgeDepth { Foreign = _settings.Foreign }, random, stop.Token);
         var explorer = new StateExplorer(run.Start, run.Trace, settings, _ledger);
-        foreach (BrokenState broken in explorer.Explore(run.History.TellingTicks, run.History.ObligationAt, judge.Judge, random, stop.Token))
+        void Judge(Machine machine, long tick, Tier tier) => watch.While(failure, $"the recovery of a state of tick {tick}", () =>
         {
-            Fail(new CrashFailure(pipeline, index, workload, run, settings, broken), stop);
+            judge.Judge(machine, tick, tier);
+            return true;
+        });
+        foreach (BrokenState broken in explorer.Explore(run.History.TellingTicks, run.History.ObligationAt, Judge, random, stop.Token))
+        {
+            Fail(failure with { State = broken }, stop);
             return;
         }
     }
@@ -180,6 +205,32 @@ public sealed class CrashTest
             if (_failures.Count >= _settings.StopAfter) return;
             _failures.Add(failure);
             if (_failures.Count >= _settings.StopAfter) stop.Cancel();
+        }
+    }
+
+    /// <summary>What a worker does, for the one who watches whether it ends.</summary>
+    private sealed class Watch
+    {
+        private long _since;
+
+        public CrashFailure? Subject { get; private set; }
+
+        public string What { get; private set; } = "";
+
+        public TimeSpan Elapsed => Stopwatch.GetElapsedTime(Volatile.Read(ref _since));
+
+        public T While<T>(CrashFailure subject, string what, Func<T> work)
+        {
+            Volatile.Write(ref _since, Stopwatch.GetTimestamp());
+            (What, Subject) = (what, subject);
+            try
+            {
+                return work();
+            }
+            finally
+            {
+                Subject = null;
+            }
         }
     }
 }
