@@ -179,6 +179,18 @@ public sealed class RecordingMediumTests : IDisposable
     }
 
     [Fact]
+    public void What_a_failed_preallocation_left_ends_a_log_that_has_no_room_for_it()
+    {
+        using RecordingMedium medium = Record(maxBytes: 20_000);
+        medium.Preallocate(0, 100_000);
+        Assert.True(_stream.Length < 5000);
+        _inner.Before = operation => throw new StorageException(StorageError.NoSpace, "preallocate", "memory", 0, 100_000, "No space left on device");
+        Assert.Throws<StorageException>(() => medium.Preallocate(0, 100_000));
+        _inner.Before = null;
+        Assert.Contains("the log has a hole", Assert.Throws<StorageException>(medium.FlushData).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void What_would_go_by_the_log_is_not_passed_on()
     {
         using RecordingMedium medium = Record();
