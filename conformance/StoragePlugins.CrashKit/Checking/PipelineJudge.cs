@@ -174,12 +174,14 @@ internal sealed class PipelineJudge(TestedPipeline pipeline, WorkloadRun run, Ex
         steps.AddRange(plan[plan.AlphabetSize + 7].Steps.Where(step => step[0].ChangesRange).Take(1));
         SnapshotLife[] snapshots = [.. SnapshotsOf(machine)];
         WorkloadRun second = WorkloadRun.Execute(pipeline, new Workload(shown.Length, steps), machine, shown, snapshots);
-        if (second.Problem is { } problem) throw new InvariantBrokenException(Invariant.I10GoesOn, $"after a recovery: {problem.Message}", problem);
+        if (second.Problem is { } problem) throw new InvariantBrokenException(Invariant.I10GoesOn, $"after a recovery: {problem.Message}; the work was: {Work(second)}", problem);
         var judge = new PipelineJudge(pipeline, second, settings, ledger, new JudgeDepth { ReadOnlyEvery = 0, RecoveryEvery = 0, ContinueEvery = 0, ForeignEvery = 0 }, random, stop);
         var explorer = new StateExplorer(second.Start, second.Trace, settings with { Limits = Afterwards, CountAs = Tier.Continued }, ledger);
         foreach (BrokenState broken in explorer.Explore(second.History.TellingTicks, second.History.ObligationAt, judge.Judge, random, stop))
-            throw new InvariantBrokenException(Invariant.I10GoesOn, $"after a recovery, more work and a second power cut: {broken.Problem.Message}", broken.Problem);
+            throw new InvariantBrokenException(Invariant.I10GoesOn, $"after a recovery, more work and a second power cut: {broken.Problem.Message}; the work was: {Work(second)}", broken.Problem);
     }
+
+    private static string Work(WorkloadRun run) => string.Join(", ", run.History.Operations.Select(operation => $"{operation.Number} {operation.Operation}"));
 
     private IEnumerable<SnapshotLife> SnapshotsOf(Machine machine)
     {
