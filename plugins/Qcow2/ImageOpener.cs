@@ -16,7 +16,7 @@ internal sealed class ImageOpener(OpenRequest request, StrategyContext context)
 
     public Qcow2Image Open()
     {
-        Qcow2Header header = Qcow2Header.Read(_storage);
+        Qcow2Header header = Qcow2Header.ReadBeforeRecovery(_storage);
         var site = new Qcow2JournalSite(header, _storage, request.JournalId, request.ReadOnly);
         IJournalSession journal = request.OpenJournal(site, _storage);
         IVirtualDisk? backing = null;
@@ -24,9 +24,9 @@ internal sealed class ImageOpener(OpenRequest request, StrategyContext context)
         {
             RecoveryReport report = journal.Recover();
             _storage = journal.Home;
-            if (!report.WasClean)
+            if (!report.WasClean) context.Logger.LogInformation("{Image}: {Summary}", _storage.Name, report.Summary);
+            if (site.IsMarked || !report.WasClean)
             {
-                context.Logger.LogInformation("{Image}: {Summary}", _storage.Name, report.Summary);
                 header = Qcow2Header.Read(_storage);
                 site.HeaderChanged(header);
             }

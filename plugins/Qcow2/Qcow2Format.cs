@@ -20,7 +20,7 @@ public sealed class Qcow2Format : IBlockFormat, ICheckingFormat, IJournaledForma
     /// <inheritdoc/>
     public CheckReport Check(IStorageMedium medium, RepairMode repair, StrategyContext context)
     {
-        Qcow2Header header = Qcow2Header.Read(medium);
+        Qcow2Header header = Qcow2Header.ReadBeforeRecovery(medium);
         if ((header.IncompatibleFeatures & Qcow2Features.JournalInUse) != 0)
             throw new DiagnosticException("SP3030", "the image was not closed cleanly, and its journal must be replayed first", medium.Name,
                 fix: "run: sphost image recover; then check it");
@@ -30,14 +30,14 @@ public sealed class Qcow2Format : IBlockFormat, ICheckingFormat, IJournaledForma
     /// <inheritdoc/>
     public JournalFacts InspectJournal(IStorageMedium medium)
     {
-        var store = new JournalMarkStore(Qcow2Header.Read(medium), medium, static () => { });
+        var store = new JournalMarkStore(Qcow2Header.ReadBeforeRecovery(medium), medium, static () => { });
         return new JournalFacts(store.IsSet ? store.Current?.Journal ?? "" : null, store.WhyNot);
     }
 
     /// <inheritdoc/>
     public void DiscardJournal(IStorageMedium medium)
     {
-        var store = new JournalMarkStore(Qcow2Header.Read(medium), medium, () => medium.GetCapability<IFlushableMedium>()?.FlushData());
+        var store = new JournalMarkStore(Qcow2Header.ReadBeforeRecovery(medium), medium, () => medium.GetCapability<IFlushableMedium>()?.FlushData());
         if (store.IsSet) store.Clear();
     }
 

@@ -4,7 +4,7 @@ using System.Text;
 namespace StoragePlugins.Qcow2.Header;
 
 /// <summary>Parses and judges a header: one field after another, each with its own sentence when it is wrong.</summary>
-internal sealed class Qcow2HeaderReader(IStorageMedium medium, bool forCheck)
+internal sealed class Qcow2HeaderReader(IStorageMedium medium, bool forCheck, bool beforeRecovery = false)
 {
     private string? _backingFormat;
     private readonly List<FeatureName> _featureNames = [];
@@ -39,7 +39,9 @@ internal sealed class Qcow2HeaderReader(IStorageMedium medium, bool forCheck)
             throw new DiagnosticException("SP3003", $"the image is encrypted ({(encryption == 1 ? "AES" : "LUKS")}), which is not supported", medium.Name,
                 fix: "decrypt it with qemu-img convert");
 
-        (long refcountTableOffset, int refcountTableClusters) = RefcountTableOf(first, clusterBits);
+        // A replay that was cut short leaves fields of several transactions, each possible and not fitting together; the next replay mends them.
+        bool mayBeMixed = beforeRecovery && (incompatible & Qcow2Features.JournalInUse) != 0;
+        (long refcountTableOffset, int refcountTableClusters) = mayBeMixed ? (0, 0) : RefcountTableOf(first, clusterBits);
         var header = new Qcow2Header
         {
             Version = (int)version,
@@ -64,7 +66,7 @@ internal sealed class Qcow2HeaderReader(IStorageMedium medium, bool forCheck)
             SnapshotCount = Range("nb_snapshots", U32(first, 60), 0, Qcow2Layout.MaxSnapshots),
             SnapshotsOffset = Range64("snapshots_offset", U64(first, 64), 0, Qcow2Layout.MaxHostOffset),
         };
-        ValidateTables(header);
+        if (!mayBeMixed) ValidateTables(header);
         return header;
     }
 
