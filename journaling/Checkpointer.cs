@@ -1,3 +1,4 @@
+using System.Buffers;
 using Microsoft.Extensions.Logging;
 
 namespace StoragePlugins.Journaling;
@@ -20,7 +21,6 @@ internal sealed class Checkpointer(IOrderedMedium home, PageTable pages, HomeSyn
     private readonly object _running = new();
     private readonly object _wake = new();
     private readonly List<long> _numbers = [];
-    private byte[]? _staging;
     private Thread? _thread;
     private bool _requested, _stopped;
     private ulong _applied;
@@ -161,7 +161,7 @@ internal sealed class Checkpointer(IOrderedMedium home, PageTable pages, HomeSyn
     /// <summary>Pages that follow each other, of which some may have gone meanwhile.</summary>
     private void WriteNeighbours(long first, long last, bool drain)
     {
-        byte[] staging = _staging ??= new byte[PageTable.RegionBytes];
+        byte[] staging = ArrayPool<byte>.Shared.Rent((int)(last - first + 1) << OverlayPage.Bits);
         PageSet there = default;
         long start = first << OverlayPage.Bits;
         PageStripe stripe = pages.StripeOf(start);
@@ -193,6 +193,7 @@ internal sealed class Checkpointer(IOrderedMedium home, PageTable pages, HomeSyn
         finally
         {
             lock (stripe) stripe.Exit(first, last);
+            ArrayPool<byte>.Shared.Return(staging);
         }
     }
 

@@ -135,8 +135,16 @@ public sealed class JournalSession : IJournalSession
             _sync.Sync(CommitGoal.Durable);
             _recording = null;
             if (_mark.Payload is null) return;
-            _mark.Clear();
-            _source.Cleared();
+            try
+            {
+                _mark.Clear();
+                _source.Cleared();
+            }
+            catch (DurabilityLostException e)
+            {
+                _sync.Poison(e);
+                throw;
+            }
         }
     }
 

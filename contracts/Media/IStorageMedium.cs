@@ -14,7 +14,7 @@ namespace StoragePlugins;
 /// written any part of its range.</para>
 /// <para><b>Capabilities</b> to ask for: <see cref="IFlushableMedium"/>, <see cref="IBarrierMedium"/>, <see cref="IFileMedium"/>,
 /// <see cref="IDeallocatingMedium"/>, <see cref="INonBlockingMedium"/>, <see cref="IPreallocatingMedium"/>,
-/// <see cref="ISparseMedium"/>, <see cref="IWriteCacheMedium"/>, <see cref="IPersistentMemory"/>,
+/// <see cref="ISparseMedium"/>, <see cref="IWriteCacheMedium"/>, <see cref="IRemovableMedium"/>, <see cref="IPersistentMemory"/>,
 /// <see cref="IMappableMedium"/>.</para>
 /// </remarks>
 public interface IStorageMedium : ICapabilitySource, IDisposable

@@ -77,6 +77,15 @@ public interface ISparseMedium
     (long Length, bool IsHole) DescribeRun(long offset);
 }
 
+/// <summary>Capability: the medium has a name of its own that can be taken away: a file can be unlinked.</summary>
+public interface IRemovableMedium
+{
+    /// <summary>Removes the name, durably, where nothing else has taken it since. The medium itself goes on until it is disposed.</summary>
+    /// <remarks>For media that a strategy made for itself through <see cref="StrategyContext.OpenMedium"/>: never by path, since the location may
+    /// be a simulation's.</remarks>
+    void Remove();
+}
+
 /// <summary>Capability: what is known of the device's own volatile write cache.</summary>
 public interface IWriteCacheMedium
 {

@@ -45,7 +45,7 @@ internal static class CompareCommand
         ComparisonPlan plan = PlanOf(commandLine);
         TimeSpan slowFlush = SlowFlushOf(commandLine, session.Catalog);
         string? json = commandLine.GetValue(s_json);
-        if (json is not null and not StandardOutput) RequireWritable(json);
+        if (json is not null and not StandardOutput) JsonFile.RequireWritable(json);
         string[] named = commandLine.GetValue(s_pipelines)!;
         PipelineDefinition[] pipelines = named.Length == 0 ? [.. session.Configuration.Pipelines] : [.. named.Distinct().Select(session.Configuration.Pipeline)];
 
@@ -87,7 +87,7 @@ internal static class CompareCommand
         };
         if (json == StandardOutput) services.Output.WriteJson(report);
         else ComparisonTable.Write(report, plan.Workloads, services.Output);
-        if (json is not null and not StandardOutput) WriteJson(json, report);
+        if (json is not null and not StandardOutput) JsonFile.Write(json, report);
         return ExitCodes.Done;
     }
 
@@ -136,37 +136,6 @@ internal static class CompareCommand
         if (!noReferences && tools.Version()?.Split(' ') is [_, { } version, ..]) versions["qemu-nbd"] = version;
         return versions;
     }
-
-    // Before the measurement, which takes minutes.
-    private static void RequireWritable(string path)
-    {
-        try
-        {
-            bool isNew = !File.Exists(path);
-            File.Open(path, FileMode.OpenOrCreate, FileAccess.Write).Dispose();
-            if (isNew) File.Delete(path);
-        }
-        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
-        {
-            throw JsonFailed(path, failure);
-        }
-    }
-
-    private static void WriteJson(string path, ComparisonReport report)
-    {
-        try
-        {
-            using var file = new StreamWriter(path);
-            new CommandOutput(file).WriteJson(report);
-        }
-        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
-        {
-            throw JsonFailed(path, failure);
-        }
-    }
-
-    private static DiagnosticException JsonFailed(string path, Exception failure)
-        => new("SP4109", "the figures cannot be written there", path, found: failure.Message.TrimEnd('.'), fix: "name another file with --json", inner: failure);
 
     // A second signal ends the process at once; then scratch files stay behind.
     private static PosixSignalRegistration OnSignal(PosixSignal signal, CancellationTokenSource cancel) => PosixSignalRegistration.Create(signal, context =>

@@ -44,6 +44,7 @@ internal static class HostCommandLine
             PluginsCommand.Create(services),
             PipelinesCommand.Create(services),
             CompareCommand.Create(services),
+            CrashTestCommand.Create(services),
         };
         root.Options.Add(services.Plugins);
         foreach (Option option in root.Options)

@@ -6,7 +6,7 @@ namespace StoragePlugins.Host.Media;
 
 /// <summary>A file or block device, read and written through the page cache.</summary>
 internal sealed unsafe class FileMedium : IStorageMedium, IFileMedium, IFlushableMedium, IDeallocatingMedium, INonBlockingMedium,
-    IPreallocatingMedium, ISparseMedium, IWriteCacheMedium, IMappableMedium
+    IPreallocatingMedium, ISparseMedium, IWriteCacheMedium, IMappableMedium, IRemovableMedium
 {
     /// <summary>Zeros are written in pieces of this size: large enough for one device request, small enough to stay in cache.</summary>
     private const int ZeroBlockBytes = 1 << 20;
@@ -46,6 +46,22 @@ internal sealed unsafe class FileMedium : IStorageMedium, IFileMedium, IFlushabl
     public WriteCacheKind WriteCache => DeviceWriteCache.Of(Path);
 
     public T? GetCapability<T>() where T : class => this as T;
+
+    public void Remove()
+    {
+        try
+        {
+            // What the path names now: another file may have taken the name.
+            string? own = File.ResolveLinkTarget($"/proc/self/fd/{_file.DangerousGetHandle()}", returnFinalTarget: false)?.FullName;
+            if (own != Path || !File.Exists(Path)) return;
+            File.Delete(Path);
+            UnixFile.FlushDirectory(System.IO.Path.GetDirectoryName(Path)!);
+        }
+        catch (Exception e) when (e is IOException and not StorageException or UnauthorizedAccessException)
+        {
+            throw new StorageException(StorageError.Io, "unlink", Name, -1, 0, e.Message, e);
+        }
+    }
 
     public int Read(long offset, Span<byte> buffer)
     {

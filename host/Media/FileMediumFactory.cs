@@ -18,6 +18,8 @@ internal sealed class FileMediumFactory : IMediumFactory
             ImageLock.Take(file, request.Location, forWriting: !request.ReadOnly);
             var medium = new FileMedium(file, request.Location, path, request.ReadOnly, context.Meter);
             if (request.Truncate) medium.SetLength(0);
+            // A new name is durable before anything relies on it.
+            if (request.Create && !request.ReadOnly) UnixFile.FlushDirectory(Path.GetDirectoryName(path)!);
             return medium;
         }
         catch

@@ -8,16 +8,19 @@ public sealed class InternalJournalOptions
 {
     /// <summary>Bytes of the region inside the image.</summary>
     [Description("the journal's region inside the image; given back when the image is closed")]
-    [Range(1L << 20, 256L << 20)]
+    [Range(256L << 10, 256L << 20)]
+    [CrashTestValues("256K")]
     public long RegionSize { get; set; } = 16 << 20;
 
     /// <summary>Dual mode's threshold.</summary>
     [Description("guest writes of up to this size ride in the journal until a checkpoint; 0 for none")]
     [Range(0, 64 << 10)]
+    [CrashTestValues("8K", "0")]
     public int MaxInline { get; set; } = 8 << 10;
 
     /// <summary>Memory for what is not home yet.</summary>
     [Description("memory for bytes that are in the journal and not yet in their places")]
     [Range(1L << 20, 1L << 30)]
+    [CrashTestValues("1M")]
     public long Overlay { get; set; } = 16 << 20;
 }

@@ -44,7 +44,8 @@ internal sealed class RegionSource : IRecordLogSource
     public IRecordLog Prepare()
     {
         JournalRegion? before = _regions.Region;
-        JournalRegion region = _regions.Reserve(_regionBytes);
+        // Of clusters smaller than a log's block, a part of a block is lost at either end.
+        JournalRegion region = _regions.Reserve(Math.Max(_regionBytes, JournalSession.MinLogBytes + (2 * RegionLog.BlockBytes)));
         // A region that held a journal is written already, and its records end with the epoch.
         if (before != region) Fill(region);
         return new RegionLog(_home, region);

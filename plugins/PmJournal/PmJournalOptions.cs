@@ -13,6 +13,7 @@ public sealed class PmJournalOptions
     /// <summary>Bytes of a journal file that has to be made.</summary>
     [Description("Size of the journal file when it has to be made.")]
     [Range(Region.PmRegion.LeastBytes, Region.PmRegion.MostBytes)]
+    [CrashTestValues("4M")]
     public long Size { get; set; } = 16L << 20;
 
     /// <summary>Where a store is durable.</summary>
@@ -27,6 +28,7 @@ public sealed class PmJournalOptions
     /// <summary>The longest guest write that rides in the journal.</summary>
     [Description("Guest writes up to this length ride in the journal's next record instead of going to the image at once; 0: none.")]
     [Range(0, 64 << 10)]
+    [CrashTestValues("4K", "0")]
     public int MaxInline { get; set; } = 4096;
 
     /// <summary>The smallest region that is taken; not an option: crash tests explore rings of a few records.</summary>

@@ -25,7 +25,7 @@ internal sealed class ImageOpener(OpenRequest request, StrategyContext context)
             RecoveryReport report = journal.Recover();
             _storage = journal.Home;
             if (!report.WasClean) context.Logger.LogInformation("{Image}: {Summary}", _storage.Name, report.Summary);
-            if (site.IsMarked || !report.WasClean)
+            if ((header.IncompatibleFeatures & Qcow2Features.JournalInUse) != 0)
             {
                 header = Qcow2Header.Read(_storage);
                 site.HeaderChanged(header);

@@ -11,16 +11,19 @@ public sealed class Qcow2Options
     /// <summary>Bytes for L2 tables.</summary>
     [Description("memory for L2 tables; 16M map 128 GiB of guest with 64K clusters")]
     [Range(64L << 10, 4L << 30)]
+    [CrashTestValues("64K")]
     public long MapCache { get; set; } = 16 << 20;
 
     /// <summary>Bytes for refcount blocks.</summary>
     [Description("memory for refcount blocks")]
     [Range(64L << 10, 1L << 30)]
+    [CrashTestValues("64K")]
     public long RefcountCache { get; set; } = 4 << 20;
 
     /// <summary>Bytes prepared ahead of a sequential writer; 0 for none.</summary>
     [Description("space prepared ahead of a guest that appends, given back at close; with a journal only; 0 for none")]
     [Range(0L, 1L << 30)]
+    [CrashTestValues("0", "32K")]
     public long Preallocate { get; set; } = 16 << 20;
 
     /// <summary>Whether discarded clusters are given back to the host.</summary>
@@ -30,11 +33,13 @@ public sealed class Qcow2Options
     /// <summary>Cluster size of a new image.</summary>
     [Description("create: cluster size in bytes, a power of two from 512 to 2M")]
     [Range(512, 2 << 20)]
+    [CrashTestValues("4K", "512", "1K", "64K")]
     public long ClusterSize { get; set; } = 64 << 10;
 
     /// <summary>Refcount width of a new image.</summary>
     [Description("create: width of a refcount in bits")]
     [AllowedValues(1, 2, 4, 8, 16, 32, 64)]
+    [CrashTestValues("16", "1", "64")]
     public int RefcountBits { get; set; } = 16;
 
     /// <summary>Version of a new image.</summary>

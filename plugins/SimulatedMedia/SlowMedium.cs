@@ -55,7 +55,7 @@ internal sealed class SlowMedium : IStorageMedium, IFlushableMedium, IBarrierMed
         _ when typeof(T) == typeof(IPreallocatingMedium) => _preallocating is null ? null : (T)(object)this,
         _ when typeof(T) == typeof(IWriteCacheMedium) => _writeCache is null ? null : (T)(object)this,
         _ when typeof(T) == typeof(IMappableMedium) => _mappable is null ? null : (T)(object)this,
-        _ when typeof(T) == typeof(INonBlockingMedium) || typeof(T) == typeof(ISparseMedium) || typeof(T) == typeof(IDeallocatingMedium) => _inner.GetCapability<T>(),
+        _ when typeof(T) == typeof(INonBlockingMedium) || typeof(T) == typeof(ISparseMedium) || typeof(T) == typeof(IDeallocatingMedium) || typeof(T) == typeof(IRemovableMedium) => _inner.GetCapability<T>(),
         _ => null,
     };
 

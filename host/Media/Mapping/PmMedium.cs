@@ -58,6 +58,7 @@ internal sealed class PmMedium : IStorageMedium, IFlushableMedium, IDeallocating
 
     public T? GetCapability<T>() where T : class =>
         typeof(T) == typeof(IPersistentMemory) ? (T)_memory
+        : typeof(T) == typeof(IRemovableMedium) ? _inner.GetCapability<T>()
         // A page that is not there is read from a disk when the page cache stands between.
         : typeof(T) == typeof(INonBlockingMedium) && _memory.Domain == PersistenceDomain.Msync ? null
         : (typeof(T) == typeof(IDeallocatingMedium) && _deallocating is null) || (typeof(T) == typeof(ISparseMedium) && _sparse is null) ? null

@@ -38,7 +38,34 @@ internal sealed class PmRegion : IDisposable
     /// <summary>Opens a region that has to be there.</summary>
     /// <returns>Null when there is no such file.</returns>
     /// <exception cref="DiagnosticException">It is in use, too small, truncated, damaged, or no region.</exception>
-    public static PmRegion? Open(StrategyContext context, string location, bool readOnly)
+    public static PmRegion? Open(StrategyContext context, string location, bool readOnly) =>
+        TryOpenMedium(context, location, readOnly) is { } medium ? Adopt(medium, context, location, isMade: false) : null;
+
+    /// <summary>Opens a region, or makes it, name included, durably.</summary>
+    public static PmRegion OpenOrMake(StrategyContext context, string location)
+    {
+        IStorageMedium? there = TryOpenMedium(context, location, readOnly: false);
+        if (there is not null && !IsUnfinished(there, context)) return Adopt(there, context, location, isMade: false);
+        IStorageMedium medium = there ?? context.OpenMedium(new MediumRequest { Location = location, Create = true, OpenInner = NoInner });
+        try
+        {
+            long length = context.Options<PmJournalOptions>().Size / RegionHeader.AreaBytes * RegionHeader.AreaBytes;
+            // Written extents: no store may find the file system full, and no page fault may wait for its journal.
+            if (medium.GetCapability<IPreallocatingMedium>() is { } preallocating) preallocating.Preallocate(0, length);
+            else medium.SetLength(length);
+            medium.GetCapability<IFlushableMedium>()?.FlushAll();
+        }
+        catch
+        {
+            Remove(medium);
+            medium.Dispose();
+            throw;
+        }
+
+        return Adopt(medium, context, location, isMade: true);
+    }
+
+    private static IStorageMedium? TryOpenMedium(StrategyContext context, string location, bool readOnly)
     {
         IStorageMedium medium;
         try
@@ -55,31 +82,16 @@ internal sealed class PmRegion : IDisposable
                 "SP3137", "the journal is in use by another process", location, found: inUse.Found, fix: "stop that process, or name another journal with the option 'path'", inner: inUse);
         }
 
-        return Adopt(medium, context, location, isMade: false);
+        return medium;
     }
 
-    /// <summary>Opens a region, or makes it, name included, durably.</summary>
-    public static PmRegion OpenOrMake(StrategyContext context, string location)
+    // What a power cut leaves of a file that was being made: no header, too short, nothing in it.
+    private static bool IsUnfinished(IStorageMedium medium, StrategyContext context)
     {
-        if (Open(context, location, readOnly: false) is { } there) return there;
-        IStorageMedium medium = context.OpenMedium(new MediumRequest { Location = location, Create = true, OpenInner = NoInner });
-        try
-        {
-            long length = context.Options<PmJournalOptions>().Size / RegionHeader.AreaBytes * RegionHeader.AreaBytes;
-            // Written extents: no store may find the file system full, and no page fault may wait for its journal.
-            if (medium.GetCapability<IPreallocatingMedium>() is { } preallocating) preallocating.Preallocate(0, length);
-            else medium.SetLength(length);
-            medium.GetCapability<IFlushableMedium>()?.FlushAll();
-            if (System.IO.Path.GetDirectoryName(System.IO.Path.GetFullPath(location)) is { } folder && Directory.Exists(folder)) DirectorySync.Flush(folder);
-        }
-        catch
-        {
-            medium.Dispose();
-            Delete(location);
-            throw;
-        }
-
-        return Adopt(medium, context, location, isMade: true);
+        long length = medium.Length;
+        if (length >= context.Options<PmJournalOptions>().LeastRegionBytes) return false;
+        byte[] content = new byte[length];
+        return medium.Read(0, content) == length && !content.ContainsAnyExcept((byte)0);
     }
 
     /// <summary>The ring of an owner's epoch.</summary>
@@ -97,8 +109,8 @@ internal sealed class PmRegion : IDisposable
     /// <summary>Closes it, and removes the file when a session had made it.</summary>
     public void DisposeAndRemove()
     {
+        if (IsMade) Remove(_medium);
         Dispose();
-        if (IsMade) Delete(Location);
     }
 
     public void Dispose() => _medium.Dispose();
@@ -131,8 +143,8 @@ internal sealed class PmRegion : IDisposable
         }
         catch
         {
+            if (isMade) Remove(medium);
             medium.Dispose();
-            if (isMade) Delete(location);
             throw;
         }
     }
@@ -155,11 +167,7 @@ internal sealed class PmRegion : IDisposable
     private static DiagnosticException TooSmall(string location, long length) => new(
         "SP3131", "the journal region is too small", location, $"at least {LeastBytes} bytes", $"{length}", "make it larger, or delete it and let the journal make it");
 
-    private static void Delete(string location)
-    {
-        string path = System.IO.Path.GetFullPath(location);
-        if (File.Exists(path)) File.Delete(path);
-    }
+    private static void Remove(IStorageMedium medium) => medium.GetCapability<IRemovableMedium>()?.Remove();
 
     private static IStorageMedium NoInner() => throw new InvalidOperationException("The medium chain gives each layer the next one.");
 }

@@ -1,3 +1,5 @@
+using System.Buffers;
+
 namespace StoragePlugins.PmJournal.Session;
 
 /// <summary>
@@ -9,6 +11,9 @@ namespace StoragePlugins.PmJournal.Session;
 internal sealed class PmHome(IOrderedMedium home, int maxInline, Action<CommitGoal> commit)
     : IOrderedMedium, IDeallocatingMedium, IPreallocatingMedium
 {
+    /// <summary>What a guest is promised whole.</summary>
+    private const int SectorBytes = 512;
+
     /// <summary>Unit of the locks; a guest's page.</summary>
     private const int PageShift = 12;
 
@@ -51,7 +56,8 @@ internal sealed class PmHome(IOrderedMedium home, int maxInline, Action<CommitGo
         try
         {
             home.Write(offset, data, content);
-            Keep(offset, data);
+            if (((offset | (uint)data.Length) & (SectorBytes - 1)) == 0) Keep(offset, data);
+            else KeepSectors(offset, data.Length);
         }
         finally
         {
@@ -145,6 +151,22 @@ internal sealed class PmHome(IOrderedMedium home, int maxInline, Action<CommitGo
     }
 
     private static int Stripe(long offset) => (int)(offset >> PageShift) & (Stripes - 1);
+
+    // A replay of less than a sector over a later, unflushed write would leave a mixture of both where the guest was promised old or new.
+    private void KeepSectors(long offset, int length)
+    {
+        long start = offset & -SectorBytes, end = (offset + length + SectorBytes - 1) & -SectorBytes;
+        byte[] buffer = ArrayPool<byte>.Shared.Rent((int)(end - start));
+        try
+        {
+            int there = home.Read(start, buffer.AsSpan(0, (int)(end - start)));
+            Keep(start, buffer.AsSpan(0, there));
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(buffer);
+        }
+    }
 
     private void Keep(long offset, ReadOnlySpan<byte> data)
     {

@@ -13,6 +13,8 @@ internal sealed class ClusterWriter(
     Qcow2Header header, object metadataLock, IOrderedMedium storage, MapTables maps, MetadataMap metadata, ClusterAllocator allocator,
     ClusterReader reader, ClusterRemapper remapper, AllocationGate gate, Committer committer, AppendAhead? ahead)
 {
+    private const int SectorBytes = 512;
+
     private readonly int _clusterBits = header.ClusterBits;
     private readonly int _clusterSize = header.ClusterSize;
 
@@ -192,6 +194,7 @@ internal sealed class ClusterWriter(
         bool surroundedByZeros = reader.ReadsAsZeros(old.Kind, offset - head);
         if (isFresh && surroundedByZeros)
         {
+            EndFileWithCluster(host - head, head + data.Length);
             storage.Write(host, data, ContentClass.GuestData);
             return;
         }
@@ -209,5 +212,17 @@ internal sealed class ClusterWriter(
         {
             ArrayPool<byte>.Shared.Return(buffer);
         }
+    }
+
+    /// <summary>
+    /// Makes the file reach to the end of a new cluster before a part of it is written. A file that ended inside a sector could lose its end in a power
+    /// cut, and with it a part of a later write to that sector.
+    /// </summary>
+    private void EndFileWithCluster(long host, int written)
+    {
+        if (written >= _clusterSize || host + _clusterSize <= storage.Length) return;
+        Span<byte> zeros = stackalloc byte[SectorBytes];
+        zeros.Clear();
+        storage.Write(host + _clusterSize - SectorBytes, zeros, ContentClass.GuestData);
     }
 }

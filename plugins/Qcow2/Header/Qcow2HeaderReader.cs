@@ -39,7 +39,8 @@ internal sealed class Qcow2HeaderReader(IStorageMedium medium, bool forCheck, bo
             throw new DiagnosticException("SP3003", $"the image is encrypted ({(encryption == 1 ? "AES" : "LUKS")}), which is not supported", medium.Name,
                 fix: "decrypt it with qemu-img convert");
 
-        // A replay that was cut short leaves fields of several transactions, each possible and not fitting together; the next replay mends them.
+        // A replay that was cut short leaves fields of several transactions, each possible and not fitting together; a checkpoint may have brought the
+        // header home before a table that it names, at the file's end. The next replay mends both.
         bool mayBeMixed = beforeRecovery && (incompatible & Qcow2Features.JournalInUse) != 0;
         (long refcountTableOffset, int refcountTableClusters) = mayBeMixed ? (0, 0) : RefcountTableOf(first, clusterBits);
         var header = new Qcow2Header

@@ -152,9 +152,23 @@ public sealed class RegionTieTests : IDisposable
     [Fact]
     public void Region_that_is_too_small_is_refused()
     {
-        File.WriteAllBytes(Journal, new byte[PmRegion.LeastBytes - 4096]);
+        byte[] letters = new byte[PmRegion.LeastBytes - 4096];
+        letters[^1] = 1;
+        File.WriteAllBytes(Journal, letters);
         using RegionTie tie = Reopen();
         Assert.Equal("SP3131", Assert.Throws<DiagnosticException>(tie.Start).Code);
+        Assert.Equal(letters, File.ReadAllBytes(Journal));
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(8192)]
+    public void File_whose_making_a_power_cut_interrupted_is_made_to_the_end(int length)
+    {
+        File.WriteAllBytes(Journal, new byte[length]);
+        using RegionTie tie = Reopen();
+        tie.Start();
+        Assert.Equal(_options.Size, new FileInfo(Journal).Length);
     }
 
     [Fact]

@@ -164,6 +164,20 @@ public sealed class FileMediumTests : IDisposable
         return (output, errors.GetAwaiter().GetResult());
     }
 
+    [Fact]
+    public void Removed_file_is_gone_and_one_that_took_its_name_stays()
+    {
+        using (IStorageMedium medium = Open(create: true))
+        {
+            medium.GetCapability<IRemovableMedium>()!.Remove();
+            Assert.False(File.Exists(FilePath));
+            File.WriteAllText(FilePath, "another");
+            medium.GetCapability<IRemovableMedium>()!.Remove();
+        }
+
+        Assert.Equal("another", File.ReadAllText(FilePath));
+    }
+
     private IStorageMedium Open(bool create, bool readOnly = false) => new FileMediumFactory().Open(Request(FilePath, create, readOnly), Context());
 
     private StrategyContext Context() => new(null, _meter, NullLogger.Instance);

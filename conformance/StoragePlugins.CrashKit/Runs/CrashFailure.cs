@@ -1,0 +1,52 @@
+using StoragePlugins.CrashKit.Checking;
+using StoragePlugins.CrashKit.Exploring;
+using StoragePlugins.CrashKit.Subjects;
+using StoragePlugins.CrashKit.Workloads;
+
+namespace StoragePlugins.CrashKit.Runs;
+
+/// <summary>A state that a strategy does not survive, with all that is needed to look at it again.</summary>
+public sealed record CrashFailure
+{
+    internal CrashFailure(TestedPipeline pipeline, long workloadIndex, Workload workload, ExplorerSettings settings) =>
+        (Pipeline, WorkloadIndex, Workload, Settings) = (pipeline, workloadIndex, workload, settings);
+
+    /// <summary>The composition that failed.</summary>
+    public TestedPipeline Pipeline { get; }
+
+    /// <summary>The workload's number in the plan.</summary>
+    public long WorkloadIndex { get; }
+
+    /// <summary>What the guest did.</summary>
+    public Workload Workload { get; }
+
+    /// <summary>What does not hold.</summary>
+    public Invariant Invariant => Hang?.Invariant ?? State?.Invariant ?? Run!.Problem!.Invariant;
+
+    /// <summary>By which tier it was found; <see cref="Tier.Live"/> when no power cut was needed.</summary>
+    public Tier Tier => State?.Tier ?? Tier.Live;
+
+    /// <summary>How it was seen.</summary>
+    public string Message => Hang is not null ? Hang.Message : State is { Problem: InvariantBrokenException broken } ? broken.Message
+        : State is { Problem: { } problem } ? $"{problem.GetType().Name}: {problem.Message}" : Run!.Problem!.Message;
+
+    /// <summary>The failure in lines of text.</summary>
+    public IReadOnlyList<string> Describe() =>
+    [
+        $"{Pipeline.Name} breaks {Invariant.Number()}: {Invariant.Meaning()}",
+        $"  {Message}",
+        $"  found by {Tier.ToString().ToLowerInvariant()} in workload {WorkloadIndex} ({Workload.Origin}), variant {Pipeline.Variant}",
+        .. (Run?.History.Operations ?? []).Select(operation => $"  {operation.Number,3}  {operation.Operation}{(operation.Outcome is { } outcome ? $" ({outcome})" : "")}"),
+    ];
+
+    /// <summary>The workload as it was run; null when it did not end.</summary>
+    internal WorkloadRun? Run { get; init; }
+
+    internal ExplorerSettings Settings { get; }
+
+    /// <summary>The state; null when no power cut was needed.</summary>
+    internal BrokenState? State { get; init; }
+
+    /// <summary>Set when something did not end.</summary>
+    internal InvariantBrokenException? Hang { get; init; }
+}

@@ -1,0 +1,236 @@
+using System.Diagnostics;
+using StoragePlugins.CrashKit.Checking;
+using StoragePlugins.CrashKit.Exploring;
+using StoragePlugins.CrashKit.Media;
+using StoragePlugins.CrashKit.Models;
+using StoragePlugins.CrashKit.Recording;
+using StoragePlugins.CrashKit.Subjects;
+using StoragePlugins.CrashKit.Workloads;
+
+namespace StoragePlugins.CrashKit.Runs;
+
+/// <summary>
+/// Puts a pipeline through power cuts: runs workload after workload under the recorder, and of each explores the states that a power cut at any
+/// moment could have left.
+/// </summary>
+/// <remarks>Workers share nothing but the ledger. One object, one run.</remarks>
+public sealed class CrashTest
+{
+    private static readonly PersistenceDomain[] Domains = [PersistenceDomain.Adr, PersistenceDomain.Eadr, PersistenceDomain.Msync];
+
+    /// <summary>About so many bytes of disk: enough for several tables, few enough to read whole in microseconds.</summary>
+    private const long DiskBytes = 256 << 10;
+
+    private static readonly TimeSpan BetweenLooks = TimeSpan.FromMilliseconds(200);
+
+    private const int LeastBlocks = 12, MostBlocks = 256;
+
+    private readonly List<TestedPipeline> _variants;
+    private readonly CrashTestSettings _settings;
+    private readonly StateLedger _ledger = new();
+    private readonly List<CrashFailure> _failures = [];
+    private readonly Stopwatch _clock = new();
+    private readonly List<WorkloadPlan> _plans = [];
+    private long _nextWorkload;
+    private long _workloads;
+    private long _traceEvents;
+
+    /// <summary>Prepares a run.</summary>
+    /// <param name="variants">The pipeline in one or more variants of its options, which take turns.</param>
+    /// <param name="settings">How.</param>
+    public CrashTest(IReadOnlyList<TestedPipeline> variants, CrashTestSettings settings)
+    {
+        ArgumentOutOfRangeException.ThrowIfZero(variants.Count);
+        (_variants, _settings) = ([.. variants], settings);
+    }
+
+    /// <summary>The models that a pipeline is to be tested under: memory where it maps some; otherwise disks, and disks that keep barriers when it uses barriers.</summary>
+    /// <exception cref="DiagnosticException">The pipeline cannot be tested at all.</exception>
+    public static IReadOnlyList<PersistenceModel> ModelsFor(TestedPipeline pipeline)
+    {
+        GuestOperation[] work = [new(GuestAction.Write, 0, 4096), new(GuestAction.Flush), new(GuestAction.Barrier), new(GuestAction.Write, 65536, 4096), new(GuestAction.Flush)];
+        var workload = new Workload(1 << 20, [.. work.Select(operation => new[] { operation })]);
+        Machine memory = pipeline.Create(workload.DiskBytes, PersistenceModel.Pm);
+        WorkloadRun run = WorkloadRun.Execute(pipeline, workload, memory, new byte[workload.DiskBytes], []);
+        if (memory.Devices.Any(device => device.MappedAs is not null)) return [PersistenceModel.Pm];
+        if (run.Problem is { InnerException: DiagnosticException unusable }) throw unusable;
+        run = WorkloadRun.Execute(pipeline, workload, PersistenceModel.Barrier);
+        return run.Trace.Events.Any(entry => entry.Kind == TraceKind.Barrier) ? [PersistenceModel.Disk, PersistenceModel.Barrier] : [PersistenceModel.Disk];
+    }
+
+    /// <summary>Where the run stands. From any thread.</summary>
+    public CrashTestReport Progress()
+    {
+        lock (_failures)
+        {
+            return new CrashTestReport
+            {
+                Pipeline = _variants[0].Name,
+                Variants = [.. _variants.Select(variant => variant.Variant)],
+                Model = _settings.Model,
+                Seed = _settings.Seed,
+                States = _ledger.States,
+                DistinctStates = _ledger.DistinctStates,
+                JudgedStates = _ledger.Judged,
+                ByTier = _ledger.JudgedByTier,
+                Workloads = Interlocked.Read(ref _workloads),
+                TraceEvents = Interlocked.Read(ref _traceEvents),
+                Elapsed = _clock.Elapsed,
+                Failures = [.. _failures],
+            };
+        }
+    }
+
+    /// <summary>Runs until the budget is spent or enough failures were found.</summary>
+    /// <exception cref="DiagnosticException">The pipeline cannot be tested at all.</exception>
+    public CrashTestReport Run(CancellationToken cancellation = default)
+    {
+        MakePlans();
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        stop.CancelAfter(_settings.Budget);
+        _clock.Start();
+        var watches = new Watch[_settings.Workers];
+        var workers = new Thread[_settings.Workers];
+        for (int w = 0; w < workers.Length; w++)
+        {
+            Watch watch = watches[w] = new Watch();
+            // A hung recovery must not keep the process.
+            workers[w] = new Thread(() => Work(watch, stop)) { IsBackground = true, Name = $"crash test {w}" };
+            workers[w].Start();
+        }
+
+        for (int w = 0; w < workers.Length; w++)
+        {
+            while (!workers[w].Join(BetweenLooks) && !IsHung(watches[w], stop))
+            {
+            }
+        }
+
+        _clock.Stop();
+        return Progress();
+    }
+
+    // A combination of options that the pipeline itself refuses is no variant of it; the first one has to work.
+    private void MakePlans()
+    {
+        for (int v = 0; v < _variants.Count;)
+        {
+            try
+            {
+                _plans.Add(PlanFor(_variants[v]));
+                v++;
+            }
+            catch (DiagnosticException) when (v > 0)
+            {
+                _variants.RemoveAt(v);
+            }
+        }
+    }
+
+    private WorkloadPlan PlanFor(TestedPipeline pipeline)
+    {
+        // A first image tells what the format offers.
+        Machine machine = pipeline.Create(1 << 20, _settings.Model);
+        int block;
+        bool hasSnapshots, hasResize;
+        using (OpenedSubject opened = pipeline.Open(machine))
+        {
+            using IVirtualDisk disk = opened.Image.OpenDisk("");
+            block = disk.PreferredBlockSize;
+            hasSnapshots = opened.Image.GetCapability<ISnapshotImage>() is not null;
+            hasResize = disk.GetCapability<IResizableDisk>() is not null;
+            opened.Image.Close();
+        }
+
+        return new WorkloadPlan(_settings.Seed, block, block * Math.Clamp(DiskBytes / block, LeastBlocks, MostBlocks), hasSnapshots, hasResize);
+    }
+
+    // I2: whatever takes longer than this does not end.
+    private bool IsHung(Watch watch, CancellationTokenSource stop)
+    {
+        if (watch.Subject is not { } subject || watch.Elapsed < _settings.StateTimeout) return false;
+        Fail(subject with { Hang = new InvariantBrokenException(Invariant.I2RecoveryEnds, $"{watch.What} has not ended after {_settings.StateTimeout.TotalSeconds:0} seconds") }, stop);
+        return true;
+    }
+
+    private void Work(Watch watch, CancellationTokenSource stop)
+    {
+        while (!stop.IsCancellationRequested)
+        {
+            long number = Interlocked.Increment(ref _nextWorkload) - 1, index = _settings.FirstWorkload + number;
+            if (number >= _settings.MaxWorkloads) return;
+            Explore(index, watch, stop);
+            Interlocked.Increment(ref _workloads);
+            if (_ledger.DistinctStates >= _settings.MaxDistinctStates) stop.Cancel();
+        }
+    }
+
+    private void Explore(long index, Watch watch, CancellationTokenSource stop)
+    {
+        int variant = (int)(index % _variants.Count);
+        TestedPipeline pipeline = _variants[variant];
+        Workload workload = _plans[variant][index / _variants.Count];
+        Random random = WorkloadPlan.Seeded(_settings.Seed, index, salt: 1);
+        PersistenceDomain domain = Domains[random.Next(Domains.Length)];
+        // One workload in four on disks that write 4 KiB whole.
+        var settings = new ExplorerSettings { Model = _settings.Model, AtomBytes = random.Next(4) == 0 ? 4096 : 512 };
+        var failure = new CrashFailure(pipeline, index, workload, settings);
+        WorkloadRun run = watch.While(failure, "the workload", () => WorkloadRun.Execute(pipeline, workload, _settings.Model, domain));
+        Interlocked.Add(ref _traceEvents, run.Trace.Events.Count);
+        failure = failure with { Run = run };
+        if (run.Problem is not null)
+        {
+            Fail(failure, stop);
+            return;
+        }
+
+        var judge = new PipelineJudge(pipeline, run, settings, _ledger, new JudgeDepth { Foreign = _settings.Foreign }, random, stop.Token);
+        var explorer = new StateExplorer(run.Start, run.Trace, settings, _ledger);
+        void Judge(Machine machine, long tick, Tier tier) => watch.While(failure, $"the recovery of a state of tick {tick}", () =>
+        {
+            judge.Judge(machine, tick, tier);
+            return true;
+        });
+        foreach (BrokenState broken in explorer.Explore(run.History.TellingTicks, run.History.ObligationAt, Judge, random, stop.Token))
+        {
+            Fail(failure with { State = broken }, stop);
+            return;
+        }
+    }
+
+    private void Fail(CrashFailure failure, CancellationTokenSource stop)
+    {
+        lock (_failures)
+        {
+            if (_failures.Count >= _settings.StopAfter) return;
+            _failures.Add(failure);
+            if (_failures.Count >= _settings.StopAfter) stop.Cancel();
+        }
+    }
+
+    /// <summary>What a worker does, for the one who watches whether it ends.</summary>
+    private sealed class Watch
+    {
+        private long _since;
+
+        public CrashFailure? Subject { get; private set; }
+
+        public string What { get; private set; } = "";
+
+        public TimeSpan Elapsed => Stopwatch.GetElapsedTime(Volatile.Read(ref _since));
+
+        public T While<T>(CrashFailure subject, string what, Func<T> work)
+        {
+            Volatile.Write(ref _since, Stopwatch.GetTimestamp());
+            (What, Subject) = (what, subject);
+            try
+            {
+                return work();
+            }
+            finally
+            {
+                Subject = null;
+            }
+        }
+    }
+}

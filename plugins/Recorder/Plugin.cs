@@ -1,0 +1,3 @@
+using StoragePlugins;
+
+[assembly: StoragePlugin("Recorder", Description = "Logs what a running host asks of its disk, for the exploration of crash states.")]
