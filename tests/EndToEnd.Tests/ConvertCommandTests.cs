@@ -107,7 +107,7 @@ public sealed class ConvertCommandTests : Scratch
     {
         using (FileStream file = File.Create(_raw))
         {
-            byte[] piece = new byte[16 << 20];
+            byte[] piece = new byte[8 << 20];
             new Random(1).NextBytes(piece);
             for (int i = 0; i < 32; i++) file.Write(piece);
         }
@@ -117,7 +117,7 @@ public sealed class ConvertCommandTests : Scratch
         while (!File.Exists(_image) && !process.HasExited && waited.Elapsed < TimeSpan.FromSeconds(30)) Thread.Sleep(1);
         Tool.Run("kill", "-TERM", $"{process.Id}");
         Assert.True(process.WaitForExit(TimeSpan.FromSeconds(30)));
-        // A machine that copies half a gigabyte before the signal comes has nothing to interrupt.
+        // A machine that copies a quarter of a gigabyte before the signal comes has nothing to interrupt.
         if (process.ExitCode == 0) Qemu.RequireIdentical(_image, _raw);
         else Assert.False(File.Exists(_image));
     }
