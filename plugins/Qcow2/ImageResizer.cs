@@ -39,7 +39,8 @@ internal sealed class ImageResizer(
         if (length > old)
         {
             zeroer.Zero(old, length - old, mayUnmap: true, length);
-            // Zeros that were written in place are published by no mapping: the size waits for them.
+            // Zeros that were written in place are published by no mapping, and of two fields of the header a crash may leave one: the size waits for
+            // the zeros and for an L1 table that is long enough.
             committer.Commit(CommitGoal.Ordered);
         }
 

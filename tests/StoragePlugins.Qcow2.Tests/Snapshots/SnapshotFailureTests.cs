@@ -98,6 +98,29 @@ public sealed class SnapshotFailureTests : ScratchFolder
     }
 
     [Fact]
+    public void Space_of_operations_that_failed_is_used_again()
+    {
+        string path = PathOf("again.qcow2");
+        File.WriteAllBytes(path, MakeStart());
+        var image = new OpenTestImage(path);
+        for (int i = 0; i < 50; i++)
+        {
+            image.Medium.BeforeWrite = (offset, length, content) =>
+            {
+                if (content == ContentClass.AllocationRoot) throw new StorageException(StorageError.NoSpace, "write", "test", offset, length, "No space left on device");
+            };
+            Assert.Throws<StorageException>(() => Do(image.Image, "apply"));
+        }
+
+        image.Medium.BeforeWrite = null;
+        long before = image.Medium.Length;
+        Do(image.Image, "apply");
+        Assert.InRange(image.Medium.Length, before, before + (8 * Cluster));
+        image.Close();
+        Qemu.Img("check", "-q", "-f", "qcow2", path);
+    }
+
+    [Fact]
     public void Header_that_could_not_be_written_nor_restored_stops_the_image_before_it_diverges()
     {
         string path = PathOf("doubt.qcow2");
