@@ -166,7 +166,8 @@ internal sealed class PipelineJudge(TestedPipeline pipeline, WorkloadRun run, Ex
     // I10: what a recovery leaves is an image like any other.
     private void GoOn(Machine machine, byte[] shown)
     {
-        var plan = new WorkloadPlan(random.Next(), 512, shown.Length, hasSnapshots: false, hasResize: false);
+        int unit = shown.Length >= 65536 && random.Next(2) == 0 ? 4096 : 512;
+        var plan = new WorkloadPlan(random.Next(), unit, shown.Length, hasSnapshots: false, hasResize: false);
         var steps = new List<IReadOnlyList<GuestOperation>>();
         for (int i = 0; i < 3; i++) steps.AddRange(plan[plan.AlphabetSize + 1 + (2 * i)].Steps.Where(step => step[0].ChangesRange).Take(2));
         steps.Add([new GuestOperation(GuestAction.Flush)]);

@@ -31,7 +31,8 @@ internal sealed class StateExplorer(Machine start, Trace trace, ExplorerSettings
     /// <param name="judge">The judge.</param>
     /// <param name="random">Seeded.</param>
     /// <param name="stop">Ends the search.</param>
-    public IEnumerable<BrokenState> Explore(IEnumerable<long> telling, Func<long, ulong> obligation, StateJudge judge, Random random, CancellationToken stop)
+    /// <param name="first">No power cut before this tick.</param>
+    public IEnumerable<BrokenState> Explore(IEnumerable<long> telling, Func<long, ulong> obligation, StateJudge judge, Random random, CancellationToken stop, long first = 0)
     {
         var full = new HashSet<long>(telling) { trace.Now };
         var ticks = new SortedSet<long>(full);
@@ -48,6 +49,7 @@ internal sealed class StateExplorer(Machine start, Trace trace, ExplorerSettings
         foreach (long tick in ticks)
         {
             if (stop.IsCancellationRequested) yield break;
+            if (tick < first) continue;
             cursor.MoveTo(tick);
             CrashPoint point = cursor.Here();
             var chooser = new StateChooser(point, random, full.Contains(tick) ? settings.Limits : ChooserLimits.PrefixOnly);
