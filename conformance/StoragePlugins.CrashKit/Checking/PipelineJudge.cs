@@ -1,5 +1,6 @@
 using StoragePlugins.CrashKit.Exploring;
 using StoragePlugins.CrashKit.Media;
+using StoragePlugins.CrashKit.Models;
 using StoragePlugins.CrashKit.Recording;
 using StoragePlugins.CrashKit.Subjects;
 using StoragePlugins.CrashKit.Workloads;

@@ -29,6 +29,9 @@ public sealed record Device(string Name, DeviceImage Image, DeviceTraits Traits)
 {
     /// <summary>The domain that a strategy mapped it with; <see langword="null"/> until it is mapped.</summary>
     public PersistenceDomain? MappedAs { get; internal set; }
+
+    /// <summary>Where stores to it are durable, when it is mapped memory; <see langword="null"/> for a disk.</summary>
+    internal PersistenceDomain? Domain => MappedAs ?? Traits.Memory;
 }
 
 /// <summary>
