@@ -56,6 +56,9 @@ public sealed class Machine
 
     private Machine(IEnumerable<Device> devices) => _devices.AddRange(devices);
 
+    /// <summary>A machine of these devices, the image first.</summary>
+    internal static Machine Of(IEnumerable<Device> devices, DeviceTraits furtherTraits) => new(devices) { FurtherTraits = furtherTraits };
+
     /// <summary>The traits of devices that strategies make for themselves.</summary>
     public DeviceTraits FurtherTraits { get; init; } = DeviceTraits.Disk;
 

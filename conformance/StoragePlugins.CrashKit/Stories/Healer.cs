@@ -52,6 +52,9 @@ public sealed class Healer
         return first.Kind == HealingKind.Nothing && second is not null ? second : first;
     }
 
+    /// <summary>Looks for the missing flush in one scene.</summary>
+    internal static Healing Suggest(Scene scene, TrialBudget budget) => new Healer(scene, isSecond: false, budget).Suggest();
+
     private static Healing None(string why) => new() { Kind = HealingKind.Nothing, Text = why };
 
     private Healing Suggest()

@@ -14,7 +14,14 @@ internal sealed class Scene
 {
     private readonly Func<TrialBudget, StateJudge> _judge;
 
-    private Scene(Machine start, Trace trace, ExplorerSettings settings, BrokenState broken, IReadOnlyList<long> telling, Func<TrialBudget, StateJudge> judge)
+    /// <summary>A scene.</summary>
+    /// <param name="start">The machine before the trace.</param>
+    /// <param name="trace">What happened.</param>
+    /// <param name="settings">How it is explored.</param>
+    /// <param name="broken">The state.</param>
+    /// <param name="telling">The ticks at which something became owed.</param>
+    /// <param name="judge">Makes the judge of one trial.</param>
+    public Scene(Machine start, Trace trace, ExplorerSettings settings, BrokenState broken, IReadOnlyList<long> telling, Func<TrialBudget, StateJudge> judge)
     {
         (Start, Trace, Settings, Broken, Telling, _judge) = (start, trace, settings, broken, telling, judge);
         Invariant = broken.Invariant;

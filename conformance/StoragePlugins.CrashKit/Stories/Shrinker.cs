@@ -2,6 +2,7 @@ using StoragePlugins.CrashKit.Checking;
 using StoragePlugins.CrashKit.Exploring;
 using StoragePlugins.CrashKit.Models;
 using StoragePlugins.CrashKit.Runs;
+using StoragePlugins.CrashKit.Workloads;
 
 namespace StoragePlugins.CrashKit.Stories;
 
@@ -29,6 +30,7 @@ public static class Shrinker
         // The second power cut of a shorter workload is another one.
         if (!ReferenceEquals(least, failure)) sight = Sight.Of(least, foreign, budget) ?? sight;
         if (Scene.FirstOf(least, sight ?? Sight.Plain()) is { } first) least = least with { State = new StateShrinker(first, budget).Shrink() };
+        if (least.State?.Second?.Continuation is not null) least = ShortenContinuation(least, sight!, budget);
         if (Scene.SecondOf(least) is { } second)
         {
             BrokenState state = new StateShrinker(second, budget).Shrink();
@@ -46,6 +48,20 @@ public static class Shrinker
             Trials = budget.Spent,
             Elapsed = System.Diagnostics.Stopwatch.GetElapsedTime(start),
         };
+    }
+
+    // What the guest did between the two power cuts.
+    private static CrashFailure ShortenContinuation(CrashFailure failure, Sight sight, TrialBudget budget)
+    {
+        Workload continuation = failure.State!.Second!.Continuation!;
+        Reduction.Minimal(continuation.Steps, steps =>
+        {
+            Scene scene = Scene.FirstOf(failure, sight.WithContinuation(continuation with { Steps = [.. steps] }))!;
+            if (scene.Try(scene.PointAt(scene.Broken.Tick), scene.Broken.Choice, budget) is not { } broken) return false;
+            failure = failure with { State = broken };
+            return true;
+        });
+        return failure;
     }
 
     private static int Lost(CrashFailure failure)

@@ -44,6 +44,12 @@ internal sealed class Sight
         return null;
     }
 
+    /// <summary>The most thorough one for failures of a kind.</summary>
+    public static Sight Of(RememberedCut? remembered, IForeignReader? foreign) => new(DepthsFor(remembered, foreign).Last(), remembered);
+
+    /// <summary>The same for another guest's work after the recovery, of which any power cut may be the second one.</summary>
+    public Sight WithContinuation(Workload continuation) => new(_depth, new RememberedCut(Tier.Continued, null, continuation));
+
     /// <summary>A judge of single states, each seen in full and alike however often it is judged.</summary>
     public StateJudge JudgeFor(CrashFailure failure, WorkloadRun run, TrialBudget budget)
     {

@@ -103,7 +103,7 @@ internal sealed class WorkloadShrinker
         for (int earlier = 0; earlier < failing; earlier++) if (Keep(_best.Workload with { FailingFlush = earlier })) return;
     }
 
-    private void DropSteps() => Reduction.Minimal(_best.Workload.Steps, steps => steps.Count > 0 && Keep(With(steps)));
+    private void DropSteps() => Reduction.Minimal(_best.Workload.Steps, steps => Keep(With(steps)));
 
     private void ShortenOperations()
     {

@@ -29,12 +29,12 @@ internal static class BrokenStrategies
         Variant = "nothing inline",
     };
 
-    /// <summary>The first failure of a pipeline that has one.</summary>
-    public static CrashFailure FailureOf(TestedPipeline pipeline, PersistenceModel model = PersistenceModel.Disk, int seed = 1, long first = 0, Checking.Invariant? wanted = null)
+    /// <summary>The first failure of a pipeline that has one of a kind.</summary>
+    public static CrashFailure FailureOf(TestedPipeline pipeline, Func<CrashFailure, bool>? isWanted = null, PersistenceModel model = PersistenceModel.Disk, int seed = 1, long first = 0)
     {
-        var settings = new CrashTestSettings { Model = model, Seed = seed, Workers = 1, Budget = TimeSpan.FromSeconds(20), FirstWorkload = first, StopAfter = wanted is null ? 1 : 12 };
+        var settings = new CrashTestSettings { Model = model, Seed = seed, Workers = 1, Budget = TimeSpan.FromSeconds(8), FirstWorkload = first, MaxWorkloads = 60, StopAfter = isWanted is null ? 1 : 60 };
         CrashTestReport report = new CrashTest([pipeline], settings).Run();
-        return report.Failures.First(failure => wanted is null || failure.Invariant == wanted);
+        return report.Failures.First(failure => isWanted?.Invoke(failure) ?? true);
     }
 }
 
@@ -50,18 +50,53 @@ internal sealed class WithoutBarrierAfter(ContentClass content) : IOrderingPrimi
     public IOrderedMedium Attach(IStorageMedium medium, StrategyContext context) => new Dropping(new FDataSyncOrdering().Attach(medium, context), (last, _) => last != content, null);
 }
 
-/// <summary>Does everything, but leaves out every so many-th sync, be it asked for as barrier or as flush.</summary>
-internal sealed class WithoutEveryFlush(int which) : IOrderingPrimitive
+/// <summary>Orders by the device's own barriers, but leaves out each one for which the last write before it is of a class.</summary>
+internal sealed class DeviceBarriers(ContentClass? leftOutAfter = null) : IOrderingPrimitive
 {
-    public IOrderedMedium Attach(IStorageMedium medium, StrategyContext context) => new Dropping(new FDataSyncOrdering().Attach(medium, context), null, count => count % which != 0);
+    public IOrderedMedium Attach(IStorageMedium medium, StrategyContext context) =>
+        new Dropping(new FDataSyncOrdering().Attach(medium, context), (last, _) => last != leftOutAfter, null, medium.GetCapability<IBarrierMedium>());
+}
+
+/// <summary>Right while it runs; in a recovery, which is what copies home before any record was written, no sync follows the copies.</summary>
+internal sealed class WithoutSyncInRecovery : IOrderingPrimitive
+{
+    public IOrderedMedium Attach(IStorageMedium medium, StrategyContext context)
+    {
+        Dropping? dropping = null;
+        bool Keeps(ContentClass last) => last != ContentClass.Checkpoint || dropping!.Written.Contains(ContentClass.JournalRecord);
+        return dropping = new Dropping(new FDataSyncOrdering().Attach(medium, context), (last, _) => Keeps(last), _ => Keeps(dropping!.Last));
+    }
+}
+
+/// <summary>Loses each write of a class that is not at the end of the file, though nothing crashes.</summary>
+internal sealed class LosingWrites(ContentClass lost) : IOrderingPrimitive
+{
+    public IOrderedMedium Attach(IStorageMedium medium, StrategyContext context) => new Dropping(new FDataSyncOrdering().Attach(medium, context), null, null) { Loses = lost };
+}
+
+/// <summary>Never comes back from a flush once it was told to hang.</summary>
+internal sealed class Hanging(ManualResetEventSlim released) : IOrderingPrimitive
+{
+    public volatile bool IsHanging;
+
+    public IOrderedMedium Attach(IStorageMedium medium, StrategyContext context) => new Dropping(new NoOrdering().Attach(medium, context), null, _ =>
+    {
+        if (IsHanging) released.Wait();
+        return true;
+    });
 }
 
 /// <summary>Passes on what it is asked for, except some barriers or flushes.</summary>
-internal sealed class Dropping(IOrderedMedium medium, Func<ContentClass, int, bool>? keepsBarrier, Func<int, bool>? keepsFlush) : IOrderedMedium
+internal sealed class Dropping(IOrderedMedium medium, Func<ContentClass, int, bool>? keepsBarrier, Func<int, bool>? keepsFlush, IBarrierMedium? device = null) : IOrderedMedium
 {
-    private ContentClass _last;
     private int _barriers;
     private int _flushes;
+
+    public ContentClass? Loses { get; init; }
+
+    public ContentClass Last { get; private set; }
+
+    public HashSet<ContentClass> Written { get; } = [];
 
     public string Name => medium.Name;
 
@@ -73,15 +108,18 @@ internal sealed class Dropping(IOrderedMedium medium, Func<ContentClass, int, bo
 
     public void Write(long offset, ReadOnlySpan<byte> data, ContentClass content)
     {
-        _last = content;
-        medium.Write(offset, data, content);
+        Last = content;
+        Written.Add(content);
+        if (content != Loses || offset + data.Length >= medium.Length) medium.Write(offset, data, content);
     }
 
     public void SetLength(long length) => medium.SetLength(length);
 
     public void Barrier()
     {
-        if (keepsBarrier?.Invoke(_last, ++_barriers) ?? true) medium.Barrier();
+        if (!(keepsBarrier?.Invoke(Last, ++_barriers) ?? true)) return;
+        if (device is null) medium.Barrier();
+        else device.Barrier();
     }
 
     public void Flush()
