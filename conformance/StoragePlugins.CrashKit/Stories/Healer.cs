@@ -61,13 +61,15 @@ public sealed class Healer
     {
         if (_lost.Length == 0) return None("nothing was lost and all was in order: it is not for want of a flush, but wrong in what is written or recovered");
         TraceEvent[] places = [.. Places()];
-        for (int p = 0; p < places.Length; p++)
+        bool IsHealedBy(HealingKind kind, TraceEvent place) => KindsFor(_point.Machine.Devices[place.Device]).Contains(kind) && Heals(kind, place);
+        // What costs least, wherever it does; of that the first place.
+        foreach (HealingKind kind in new[] { HealingKind.Barrier, HealingKind.Flush, HealingKind.Fence, HealingKind.LineFlush, HealingKind.Msync })
         {
-            foreach (HealingKind kind in KindsFor(_point.Machine.Devices[places[p].Device]))
+            for (int p = 0; p < places.Length; p++)
             {
-                if (!Heals(kind, places[p])) continue;
+                if (!IsHealedBy(kind, places[p])) continue;
                 int last = p;
-                while (last + 1 < places.Length && Heals(kind, places[last + 1])) last++;
+                while (last + 1 < places.Length && IsHealedBy(kind, places[last + 1])) last++;
                 return Found(kind, places[p], places[last]);
             }
         }
@@ -88,7 +90,6 @@ public sealed class Healer
             .OrderBy(entry => entry.End).Take(MostPlaces);
     }
 
-    // What costs less first.
     private IEnumerable<HealingKind> KindsFor(Device device) => device.Domain switch
     {
         null when _scene.Settings.Model == PersistenceModel.Barrier => [HealingKind.Barrier, HealingKind.Flush],

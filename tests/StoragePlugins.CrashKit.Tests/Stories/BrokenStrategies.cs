@@ -32,9 +32,14 @@ internal static class BrokenStrategies
     /// <summary>The first failure of a pipeline that has one of a kind.</summary>
     public static CrashFailure FailureOf(TestedPipeline pipeline, Func<CrashFailure, bool>? isWanted = null, PersistenceModel model = PersistenceModel.Disk, int seed = 1, long first = 0)
     {
-        var settings = new CrashTestSettings { Model = model, Seed = seed, Workers = 1, Budget = TimeSpan.FromSeconds(8), FirstWorkload = first, MaxWorkloads = 60, StopAfter = isWanted is null ? 1 : 60 };
-        CrashTestReport report = new CrashTest([pipeline], settings).Run();
-        return report.Failures.First(failure => isWanted?.Invoke(failure) ?? true);
+        for (long next = first; next < first + 60; next++)
+        {
+            var settings = new CrashTestSettings { Model = model, Seed = seed, Workers = 1, Budget = TimeSpan.FromSeconds(8), FirstWorkload = next, MaxWorkloads = 1 };
+            CrashTestReport report = new CrashTest([pipeline], settings).Run();
+            if (report.Failures.FirstOrDefault(failure => isWanted?.Invoke(failure) ?? true) is { } found) return found;
+        }
+
+        throw new InvalidOperationException("the strategy is not broken in the way that was wanted");
     }
 }
 
