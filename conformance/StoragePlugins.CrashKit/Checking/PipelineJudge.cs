@@ -1,5 +1,6 @@
 using StoragePlugins.CrashKit.Exploring;
 using StoragePlugins.CrashKit.Media;
+using StoragePlugins.CrashKit.Models;
 using StoragePlugins.CrashKit.Recording;
 using StoragePlugins.CrashKit.Subjects;
 using StoragePlugins.CrashKit.Workloads;
@@ -20,6 +21,9 @@ public interface IForeignReader
 /// <summary>How often the costly checks are made: every so many judged states. 0 for never.</summary>
 internal sealed record JudgeDepth
 {
+    /// <summary>Recovery, what the disk shows, and the format's check; nothing more.</summary>
+    public static JudgeDepth Bare { get; } = new() { ReadOnlyEvery = 0, RecoveryEvery = 0, ContinueEvery = 0, ForeignEvery = 0, RereadEvery = 0 };
+
     /// <summary>Look at the state through a read-only opening first.</summary>
     public int ReadOnlyEvery { get; init; } = 8;
 
@@ -47,6 +51,9 @@ internal sealed class PipelineJudge(TestedPipeline pipeline, WorkloadRun run, Ex
     private byte[] _shown = [];
     private byte[] _again = [];
     private long _judged;
+
+    /// <summary>A second power cut that is to be tried before others.</summary>
+    public RememberedCut? Remembered { get; init; }
 
     /// <summary>Judges a state; the machine is left recovered and closed.</summary>
     public void Judge(Machine machine, long tick, Tier tier)
@@ -160,28 +167,45 @@ internal sealed class PipelineJudge(TestedPipeline pipeline, WorkloadRun run, Ex
         }
 
         ulong obligation = run.History.ObligationAt(tick);
-        foreach (BrokenState broken in explorer.Explore([], _ => obligation, JudgeSecond, random, stop)) throw broken.Problem;
+        IEnumerable<BrokenState> found = Again(Tier.Recovery, start, trace, JudgeSecond).Concat(explorer.Explore([], _ => obligation, JudgeSecond, random, stop));
+        foreach (BrokenState broken in found) throw new SecondCutException(broken.Problem, new SecondCut(Tier.Recovery, start, trace, broken, JudgeSecond));
+    }
+
+    private IEnumerable<BrokenState> Again(Tier tier, Machine start, Trace trace, StateJudge judge)
+    {
+        if (Remembered is not { State: { } state } || Remembered.Tier != tier) yield break;
+        var cursor = new TraceCursor(start, trace, settings.Model, settings.AtomBytes);
+        cursor.MoveTo(state.Tick);
+        CrashPoint point = cursor.Here();
+        if (state.ResolveAt(point) is { } choice && StateExplorer.Try(point, choice, tier, judge) is { } broken) yield return broken;
     }
 
     // I10: what a recovery leaves is an image like any other.
     private void GoOn(Machine machine, byte[] shown)
     {
-        int unit = shown.Length >= 65536 && random.Next(2) == 0 ? 4096 : 512;
-        var plan = new WorkloadPlan(random.Next(), unit, shown.Length, hasSnapshots: false, hasResize: false);
+        Workload continuation = Remembered?.Continuation ?? Continuation(shown.Length);
+        SnapshotLife[] snapshots = [.. SnapshotsOf(machine)];
+        WorkloadRun second = WorkloadRun.Execute(pipeline, continuation, machine, shown, snapshots);
+        var judge = new PipelineJudge(pipeline, second, settings, ledger, JudgeDepth.Bare, random, stop);
+        SecondCut Cut(BrokenState? broken) => new(Tier.Continued, second.Start, second.Trace, broken, judge.Judge, second, continuation);
+        if (second.Problem is { } problem) throw new SecondCutException(new InvariantBrokenException(Invariant.I10GoesOn, $"after a recovery: {problem.Message}", problem), Cut(null));
+        var explorer = new StateExplorer(second.Start, second.Trace, settings with { Limits = Afterwards, CountAs = Tier.Continued }, ledger);
+        IEnumerable<BrokenState> found = Again(Tier.Continued, second.Start, second.Trace, judge.Judge)
+            .Concat(explorer.Explore(second.History.TellingTicks, second.History.ObligationAt, judge.Judge, random, stop));
+        foreach (BrokenState broken in found)
+            throw new SecondCutException(new InvariantBrokenException(Invariant.I10GoesOn, $"after a recovery, more work and a second power cut: {broken.Problem.Message}", broken.Problem), Cut(broken));
+    }
+
+    private Workload Continuation(long disk)
+    {
+        int unit = disk >= 65536 && random.Next(2) == 0 ? 4096 : 512;
+        var plan = new WorkloadPlan(random.Next(), unit, disk, hasSnapshots: false, hasResize: false);
         var steps = new List<IReadOnlyList<GuestOperation>>();
         for (int i = 0; i < 3; i++) steps.AddRange(plan[plan.AlphabetSize + 1 + (2 * i)].Steps.Where(step => step[0].ChangesRange).Take(2));
         steps.Add([new GuestOperation(GuestAction.Flush)]);
         steps.AddRange(plan[plan.AlphabetSize + 7].Steps.Where(step => step[0].ChangesRange).Take(1));
-        SnapshotLife[] snapshots = [.. SnapshotsOf(machine)];
-        WorkloadRun second = WorkloadRun.Execute(pipeline, new Workload(shown.Length, steps), machine, shown, snapshots);
-        if (second.Problem is { } problem) throw new InvariantBrokenException(Invariant.I10GoesOn, $"after a recovery: {problem.Message}; the work was: {Work(second)}", problem);
-        var judge = new PipelineJudge(pipeline, second, settings, ledger, new JudgeDepth { ReadOnlyEvery = 0, RecoveryEvery = 0, ContinueEvery = 0, ForeignEvery = 0 }, random, stop);
-        var explorer = new StateExplorer(second.Start, second.Trace, settings with { Limits = Afterwards, CountAs = Tier.Continued }, ledger);
-        foreach (BrokenState broken in explorer.Explore(second.History.TellingTicks, second.History.ObligationAt, judge.Judge, random, stop))
-            throw new InvariantBrokenException(Invariant.I10GoesOn, $"after a recovery, more work and a second power cut: {broken.Problem.Message}; the work was: {Work(second)}", broken.Problem);
+        return new Workload(disk, steps);
     }
-
-    private static string Work(WorkloadRun run) => string.Join(", ", run.History.Operations.Select(operation => $"{operation.Number} {operation.Operation}"));
 
     private IEnumerable<SnapshotLife> SnapshotsOf(Machine machine)
     {

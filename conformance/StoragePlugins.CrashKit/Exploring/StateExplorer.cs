@@ -16,6 +16,9 @@ internal sealed record BrokenState(long Tick, StateChoice Choice, Tier Tier, Exc
 {
     /// <summary>What does not hold; an exception nobody expected means that the image does not open.</summary>
     public Invariant Invariant => (Problem as InvariantBrokenException)?.Invariant ?? Invariant.I1Opens;
+
+    /// <summary>The second power cut that it took; null when one was enough.</summary>
+    public SecondCut? Second { get; init; }
 }
 
 /// <summary>Tries the states that power cuts during one trace can leave, each on a fresh base. Not thread-safe.</summary>
@@ -31,8 +34,8 @@ internal sealed class StateExplorer(Machine start, Trace trace, ExplorerSettings
     /// <param name="judge">The judge.</param>
     /// <param name="random">Seeded.</param>
     /// <param name="stop">Ends the search.</param>
-    /// <param name="first">No power cut before this tick.</param>
-    public IEnumerable<BrokenState> Explore(IEnumerable<long> telling, Func<long, ulong> obligation, StateJudge judge, Random random, CancellationToken stop, long first = 0)
+    /// <param name="from">Crash points before this tick are left out.</param>
+    public IEnumerable<BrokenState> Explore(IEnumerable<long> telling, Func<long, ulong> obligation, StateJudge judge, Random random, CancellationToken stop, long from = 0)
     {
         var full = new HashSet<long>(telling) { trace.Now };
         var ticks = new SortedSet<long>(full);
@@ -46,10 +49,9 @@ internal sealed class StateExplorer(Machine start, Trace trace, ExplorerSettings
         }
 
         var cursor = new TraceCursor(start, trace, settings.Model, settings.AtomBytes);
-        foreach (long tick in ticks)
+        foreach (long tick in ticks.Where(tick => tick >= from))
         {
             if (stop.IsCancellationRequested) yield break;
-            if (tick < first) continue;
             cursor.MoveTo(tick);
             CrashPoint point = cursor.Here();
             var chooser = new StateChooser(point, random, full.Contains(tick) ? settings.Limits : ChooserLimits.PrefixOnly);
@@ -76,6 +78,10 @@ internal sealed class StateExplorer(Machine start, Trace trace, ExplorerSettings
             if (learner is not null) foreach (Device device in machine.Devices) device.Image.TrackReads();
             judge(machine, point.Tick, tier);
             return null;
+        }
+        catch (SecondCutException nested)
+        {
+            return new BrokenState(point.Tick, choice, nested.Cut.Tier, nested.Problem) { Second = nested.Cut };
         }
         catch (Exception problem) when (problem is not OperationCanceledException)
         {

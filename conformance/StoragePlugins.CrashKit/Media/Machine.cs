@@ -29,6 +29,9 @@ public sealed record Device(string Name, DeviceImage Image, DeviceTraits Traits)
 {
     /// <summary>The domain that a strategy mapped it with; <see langword="null"/> until it is mapped.</summary>
     public PersistenceDomain? MappedAs { get; internal set; }
+
+    /// <summary>Where stores to it are durable, when it is mapped memory; <see langword="null"/> for a disk.</summary>
+    internal PersistenceDomain? Domain => MappedAs ?? Traits.Memory;
 }
 
 /// <summary>
@@ -52,6 +55,9 @@ public sealed class Machine
     public Machine(ReadOnlySpan<byte> image, DeviceTraits? traits = null) => _devices.Add(new Device(ImageName, new DeviceImage(image), traits ?? DeviceTraits.Disk));
 
     private Machine(IEnumerable<Device> devices) => _devices.AddRange(devices);
+
+    /// <summary>A machine of these devices, the image first.</summary>
+    internal static Machine Of(IEnumerable<Device> devices, DeviceTraits furtherTraits) => new(devices) { FurtherTraits = furtherTraits };
 
     /// <summary>The traits of devices that strategies make for themselves.</summary>
     public DeviceTraits FurtherTraits { get; init; } = DeviceTraits.Disk;

@@ -62,7 +62,7 @@ internal sealed class TraceCursor
 
     private static DeviceModel ModelOf(Device device, int index, PersistenceModel model, int atom)
     {
-        if ((device.MappedAs ?? device.Traits.Memory) is not { } domain) return new BlockModel(index, device.Image, atom, model == PersistenceModel.Barrier);
+        if (device.Domain is not { } domain) return new BlockModel(index, device.Image, atom, model == PersistenceModel.Barrier);
         return domain == PersistenceDomain.Msync ? new BlockModel(index, device.Image, atom, keepsBarriers: false)
             : new MemoryModel(index, device.Image, domain == PersistenceDomain.Eadr);
     }

@@ -18,6 +18,21 @@ public sealed class Trace
     private long _clock;
     private long _bytes;
 
+    /// <summary>An empty trace.</summary>
+    public Trace()
+    {
+    }
+
+    /// <summary>A trace that was recorded before.</summary>
+    /// <param name="events">The entries, kept.</param>
+    /// <param name="now">Its last tick.</param>
+    internal Trace(IEnumerable<TraceEvent> events, long now)
+    {
+        _events.AddRange(events);
+        _bytes = _events.Sum(entry => (long)entry.Data.Length);
+        _clock = now;
+    }
+
     /// <summary>The entries. Not to be read while others record.</summary>
     public IReadOnlyList<TraceEvent> Events => _events;
 

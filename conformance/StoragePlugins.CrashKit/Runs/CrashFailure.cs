@@ -17,6 +17,9 @@ public sealed record CrashFailure
     /// <summary>The workload's number in the plan.</summary>
     public long WorkloadIndex { get; }
 
+    /// <summary>The run's seed: with the workload's number it gives the same workload again.</summary>
+    public int Seed { get; init; }
+
     /// <summary>What the guest did.</summary>
     public Workload Workload { get; }
 

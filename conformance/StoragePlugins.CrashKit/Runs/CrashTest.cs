@@ -174,7 +174,7 @@ public sealed class CrashTest
         PersistenceDomain domain = Domains[random.Next(Domains.Length)];
         // One workload in four on disks that write 4 KiB whole.
         var settings = new ExplorerSettings { Model = _settings.Model, AtomBytes = random.Next(4) == 0 ? 4096 : 512 };
-        var failure = new CrashFailure(pipeline, index, workload, settings);
+        var failure = new CrashFailure(pipeline, index, workload, settings) { Seed = _settings.Seed };
         WorkloadRun run = watch.While(failure, "the workload", () => WorkloadRun.Execute(pipeline, workload, _settings.Model, domain));
         Interlocked.Add(ref _traceEvents, run.Trace.Events.Count);
         failure = failure with { Run = run };

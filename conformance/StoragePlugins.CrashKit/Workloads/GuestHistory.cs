@@ -7,7 +7,7 @@ namespace StoragePlugins.CrashKit.Workloads;
 /// may show after a power cut at any moment.
 /// </summary>
 /// <remarks>Recording is thread-safe; judging is not to run beside it.</remarks>
-internal sealed class GuestHistory
+internal sealed partial class GuestHistory
 {
     /// <summary>The unit in which old or new is promised.</summary>
     public const int SectorBytes = 512;

@@ -20,13 +20,21 @@ internal sealed class WorkloadRun
         _pipeline = pipeline;
         _machine = machine;
         Start = machine.Copy();
+        Trace = new Trace();
         History = new GuestHistory(initial, (ulong)HashCode.Combine(pipeline.Name, pipeline.Variant));
         if (failingFlush >= 0) _fault = new CountedFlushFault(failingFlush);
     }
 
+    private WorkloadRun(TestedPipeline pipeline, Machine start, Trace trace, GuestHistory history)
+    {
+        _pipeline = pipeline;
+        _machine = start;
+        (Start, Trace, History) = (start, trace, history);
+    }
+
     public Machine Start { get; }
 
-    public Trace Trace { get; } = new();
+    public Trace Trace { get; }
 
     public GuestHistory History { get; }
 
@@ -76,6 +84,9 @@ internal sealed class WorkloadRun
 
         return run;
     }
+
+    /// <summary>A run that was recorded before.</summary>
+    public static WorkloadRun Restore(TestedPipeline pipeline, Machine start, Trace trace, GuestHistory history) => new(pipeline, start, trace, history);
 
     private void Perform(Workload workload)
     {
