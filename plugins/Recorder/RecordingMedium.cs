@@ -149,8 +149,7 @@ internal sealed class RecordingMedium : IStorageMedium, IFlushableMedium, IBarri
 
     public void Preallocate(long offset, long length)
     {
-        // Should it fail, what it wrote until then has to be logged as data.
-        long room = Claim(length);
+        long room = Claim(0);
         try
         {
             try

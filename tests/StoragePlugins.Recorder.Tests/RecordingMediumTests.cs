@@ -55,6 +55,7 @@ public sealed class RecordingMediumTests : IDisposable
             medium.Read(0, expected);
             medium.Dispose();
             Assert.Equal(expected, Replayed(new byte[Size]));
+            Assert.Equal(expected, ReplayedByOthers(new byte[Size]));
         }
 
         Assert.Equal(Threads * Requests, Logged().Count(entry => entry.Kind == TraceKind.Write));
@@ -174,6 +175,19 @@ public sealed class RecordingMediumTests : IDisposable
         byte[] expected = new byte[_inner.Length];
         _inner.Read(0, expected);
         Assert.Equal(expected, Replayed([]));
+        Assert.Equal(expected, ReplayedByOthers([])[..expected.Length]);
+    }
+
+    [Fact]
+    public void What_a_failed_preallocation_left_ends_a_log_that_has_no_room_for_it()
+    {
+        using RecordingMedium medium = Record(maxBytes: 20_000);
+        medium.Preallocate(0, 100_000);
+        Assert.True(_stream.Length < 5000);
+        _inner.Before = operation => throw new StorageException(StorageError.NoSpace, "preallocate", "memory", 0, 100_000, "No space left on device");
+        Assert.Throws<StorageException>(() => medium.Preallocate(0, 100_000));
+        _inner.Before = null;
+        Assert.Contains("the log has a hole", Assert.Throws<StorageException>(medium.FlushData).Message, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -239,6 +253,21 @@ public sealed class RecordingMediumTests : IDisposable
     {
         using DmLogWritesReader reader = Reopened();
         return TraceImport.Read(reader).Trace.Events;
+    }
+
+    // Whole sectors, marks skipped.
+    private byte[] ReplayedByOthers(byte[] before)
+    {
+        var image = new CrashKit.Media.DeviceImage(before);
+        using DmLogWritesReader reader = Reopened();
+        foreach (LoggedEntry entry in reader.Entries())
+        {
+            byte[] data = new byte[entry.Length];
+            if (entry.HasData) reader.ReadData(entry, data);
+            image.Write(entry.Offset, data);
+        }
+
+        return image.ToArray();
     }
 
     private byte[] Replayed(byte[] before)

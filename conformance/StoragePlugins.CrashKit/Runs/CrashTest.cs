@@ -191,7 +191,7 @@ public sealed class CrashTest
             judge.Judge(machine, tick, tier);
             return true;
         });
-        foreach (BrokenState broken in explorer.Explore(run.History.TellingTicks, run.History.ObligationAt, Judge, random, stop.Token))
+        foreach (BrokenState broken in explorer.Explore(run.History.TellingTicks, run.History.ObligationAt, Judge, random, stop.Token, run.FirstTick))
         {
             Fail(failure with { State = broken }, stop);
             return;

@@ -84,7 +84,7 @@ internal sealed class ReplayAttempt(TestedPipeline pipeline, ReplayFile file, Tr
         }
 
         return new StateExplorer(run.Start, run.Trace, failure.Settings, ledger)
-            .Explore(run.History.TellingTicks, run.History.ObligationAt, Judge, Sight.SeededFor(failure), budget.Token).FirstOrDefault();
+            .Explore(run.History.TellingTicks, run.History.ObligationAt, Judge, Sight.SeededFor(failure), budget.Token, run.FirstTick).FirstOrDefault();
     }
 
     // The same requests at the same moments, up to the power cut; their bytes may hold other salts and times.

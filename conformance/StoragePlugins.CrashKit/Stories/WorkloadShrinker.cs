@@ -128,5 +128,6 @@ internal sealed class WorkloadShrinker
         return With([.. _best.Workload.Steps.Take(step), changed, .. _best.Workload.Steps.Skip(step + 1)]);
     }
 
-    private Workload With(IEnumerable<IReadOnlyList<GuestOperation>> steps) => _best.Workload with { Steps = [.. steps] };
+    // Which steps only prepare is found anew.
+    private Workload With(IEnumerable<IReadOnlyList<GuestOperation>> steps) => _best.Workload with { Steps = [.. steps], QuietSteps = 0 };
 }

@@ -20,6 +20,10 @@ public sealed class DmLogWritesWriter : IDisposable
     // In sectors, at most: a mark; a head, a middle and a tail with an entry each; the data of head and tail.
     private const int CostOfOne = 6;
 
+    private const int NoSpaceErrno = 28;
+    private const int QuotaErrno = 122;
+    private const int FileSizeErrno = 27;
+
     private readonly Lock _gate = new();
     private readonly Stream _log;
     private readonly string _name;
@@ -102,7 +106,7 @@ public sealed class DmLogWritesWriter : IDisposable
         }
     }
 
-    /// <summary>Logs what a range holds after a write to it failed, which may be anything.</summary>
+    /// <summary>Logs what a range holds after a write to it failed, which may be anything. Where there is no room for it, the log ends here.</summary>
     public void WriteAsFound(long offset, long length, ContentClass content)
     {
         if (length <= 0) return;
@@ -112,6 +116,7 @@ public sealed class DmLogWritesWriter : IDisposable
             var text = new LogRemark.Text(stackalloc byte[LogRemark.MaxBytes]);
             text.Add(content);
             if ((offset | length) % SectorBytes != 0) text.Add("range="u8, offset, length);
+            if (CostOf(length) > _maxBytes - _end) throw Fail(new IOException($"what a failed request left does not fit into its bound of {_maxBytes} bytes", NoSpaceErrno));
             if (!text.IsEmpty) AppendMark(text.Bytes);
             long first = offset / SectorBytes, end = (offset + length + SectorBytes - 1) / SectorBytes;
             AppendHeader(first, end - first, LogFlags.None);
@@ -368,10 +373,10 @@ public sealed class DmLogWritesWriter : IDisposable
         if (_failure is not null) throw new StorageException(_failure.Error, "record", _name, -1, 0, $"the log has a hole since an earlier error: {_failure.Message}", _failure);
     }
 
-    // ENOSPC, EDQUOT and EFBIG; the base class library leaves the errno in HResult.
+    // The base class library leaves the errno in HResult.
     private StorageException Fail(IOException cause)
     {
-        StorageError error = cause.HResult is 28 or 122 or 27 ? StorageError.NoSpace : StorageError.Io;
+        StorageError error = cause.HResult is NoSpaceErrno or QuotaErrno or FileSizeErrno ? StorageError.NoSpace : StorageError.Io;
         return _failure = new StorageException(error, "record", _name, _end, 0, cause.Message, cause);
     }
 }

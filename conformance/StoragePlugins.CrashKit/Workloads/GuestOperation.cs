@@ -72,6 +72,9 @@ public sealed record Workload(long DiskBytes, IReadOnlyList<IReadOnlyList<GuestO
     /// <summary>At so many flushes of the devices, counted from 0, the flush fails; −1 for never.</summary>
     public int FailingFlush { get; init; } = -1;
 
+    /// <summary>So many steps at the start only prepare: no power cut is tried in them.</summary>
+    public int QuietSteps { get; init; }
+
     /// <summary>How it came about, for the reader of a story.</summary>
     public string Origin { get; init; } = "";
 }

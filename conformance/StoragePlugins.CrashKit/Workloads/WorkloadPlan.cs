@@ -9,6 +9,9 @@ public sealed class WorkloadPlan
 {
     private const int FuzzedSteps = 40;
 
+    /// <summary>Enough for a small log to fill and to wrap several times; only the last quarter is explored.</summary>
+    private const int LongSteps = 240;
+
     private readonly int _seed;
     private readonly long _block;
     private readonly long _disk;
@@ -130,9 +133,25 @@ public sealed class WorkloadPlan
         return new Workload(_disk, steps) { Origin = $"bounded sequence of {operations.Length}" };
     }
 
+    // Small writes with a flush after most of them, here and there something else: what fills logs.
+    private Workload Long(Random random)
+    {
+        var steps = new List<IReadOnlyList<GuestOperation>>(LongSteps);
+        for (int i = 0; i < LongSteps; i++)
+        {
+            GuestOperation operation = random.Next(30) == 0 ? Any(random) : Any(random, 0, _disk);
+            if (operation.Action is GuestAction.Reopen or GuestAction.Abandon && i < LongSteps / 2) operation = new GuestOperation(GuestAction.Flush);
+            steps.Add([operation]);
+            if (random.Next(3) > 0) steps.Add([new GuestOperation(GuestAction.Flush)]);
+        }
+
+        return new Workload(_disk, steps) { Origin = "long", QuietSteps = steps.Count * 3 / 4 };
+    }
+
     private Workload Fuzzed(long index)
     {
         var random = Seeded(_seed, index, salt: 0);
+        if (random.Next(12) == 0) return Long(random);
         int count = random.Next(4, FuzzedSteps);
         long half = _disk / 2 / _block * _block;
         var steps = new List<IReadOnlyList<GuestOperation>>(count);
@@ -162,11 +181,11 @@ public sealed class WorkloadPlan
             < 22 => new GuestOperation(GuestAction.Flush),
             < 26 => new GuestOperation(GuestAction.Barrier),
             < 29 => new GuestOperation(GuestAction.Reopen),
-            < 31 => new GuestOperation(GuestAction.Abandon),
-            < 34 when _hasSnapshots => new GuestOperation(GuestAction.CreateSnapshot, Name: Name(random)),
-            < 35 when _hasSnapshots => new GuestOperation(GuestAction.ApplySnapshot, Name: Name(random)),
-            < 37 when _hasSnapshots => new GuestOperation(GuestAction.DeleteSnapshot, Name: Name(random)),
-            < 39 when _hasResize => new GuestOperation(GuestAction.Resize, random.NextInt64(1, (_disk * 3 / 2 / _block) + 1) * _block),
+            < 33 => new GuestOperation(GuestAction.Abandon),
+            < 36 when _hasSnapshots => new GuestOperation(GuestAction.CreateSnapshot, Name: Name(random)),
+            < 37 when _hasSnapshots => new GuestOperation(GuestAction.ApplySnapshot, Name: Name(random)),
+            < 39 when _hasSnapshots => new GuestOperation(GuestAction.DeleteSnapshot, Name: Name(random)),
+            < 41 when _hasResize => new GuestOperation(GuestAction.Resize, random.NextInt64(1, (_disk * 3 / 2 / _block) + 1) * _block),
             _ => Any(random, 0, _disk),
         };
     }

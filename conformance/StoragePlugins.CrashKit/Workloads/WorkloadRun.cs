@@ -38,6 +38,9 @@ internal sealed class WorkloadRun
 
     public GuestHistory History { get; }
 
+    /// <summary>Power cuts are tried from here on.</summary>
+    public long FirstTick { get; private set; }
+
     /// <summary>Whether the journal promises whole transactions.</summary>
     public bool IsAtomic { get; private set; }
 
@@ -93,6 +96,7 @@ internal sealed class WorkloadRun
             int number = 0;
             foreach (IReadOnlyList<GuestOperation> step in workload.Steps)
             {
+                if (workload.QuietSteps > 0 && History.Operations.Count <= workload.QuietSteps) FirstTick = Trace.Now;
                 OperationRecord[] records = [.. step.Select(operation => Record(++number, operation))];
                 if (records.Length == 1) Do(records[0]);
                 else Parallel.ForEach(records, new ParallelOptions { MaxDegreeOfParallelism = records.Length }, Do);

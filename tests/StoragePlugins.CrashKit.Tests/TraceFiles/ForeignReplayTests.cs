@@ -39,6 +39,7 @@ public sealed class ForeignReplayTests(Xunit.Abstractions.ITestOutputHelper outp
         Assert.Equal(expected, replayed[..expected.Length]);
         Assert.False(replayed.AsSpan(expected.Length).ContainsAnyExcept((byte)0));
         Assert.Contains($"{run.Trace.Events.Count(entry => entry.Kind == TraceKind.Flush)} flushes", counts, StringComparison.Ordinal);
+        Assert.EndsWith("; 0 bytes behind the last one", counts.TrimEnd(), StringComparison.Ordinal);
         Assert.True(run.Trace.Events.Count(entry => entry.Kind == TraceKind.Write) > 30);
     }
 

@@ -1,0 +1,49 @@
+using System.Reflection;
+using StoragePlugins.CrashKit.Models;
+using StoragePlugins.CrashKit.Runs;
+using StoragePlugins.CrashKit.Subjects;
+using Xunit.Abstractions;
+
+namespace StoragePlugins.Mutants.Tests;
+
+/// <summary>
+/// The kit's own test: each flush, barrier, fence, checksum, salt, revoke and reservation of the reference strategies is taken out, and the kit must find
+/// out. docs/crash-testing.md has the table of which tier did, and how fast.
+/// </summary>
+public sealed class MutantTests(ITestOutputHelper output)
+{
+    private static readonly TimeSpan s_budget = TimeSpan.FromSeconds(60);
+
+    public static IEnumerable<object[]> Ids => Table.Where(entry => entry.Kind != "none").Select(entry => new object[] { entry.Id });
+
+    private static IReadOnlyList<MutantEntry> Table { get; } = MutantTable.Read(Path.Combine(Root, "tests", "Mutants", "mutants.txt"));
+
+    private static string Root => typeof(MutantTests).Assembly.GetCustomAttributes<AssemblyMetadataAttribute>().First(a => a.Key == "RepositoryRoot").Value!;
+
+    [Theory]
+    [MemberData(nameof(Ids))]
+    public void Mutant_is_killed(string id)
+    {
+        using IDisposable active = Mutant.Activate(id);
+        foreach ((IReadOnlyList<TestedPipeline> variants, PersistenceModel model) in Compositions.For(id))
+        {
+            CrashTestReport report = new CrashTest(variants, new CrashTestSettings { Model = model, Budget = s_budget }).Run();
+            if (report.Failures.Count == 0) continue;
+            CrashFailure failure = report.Failures[0];
+            output.WriteLine($"{id}|{report.Pipeline}|{failure.Invariant}|{failure.Tier}|{report.JudgedStates}|{report.Elapsed.TotalSeconds:0.0}|{failure.Message}");
+            return;
+        }
+
+        Assert.Fail($"nothing was found without it: {Table.First(entry => entry.Id == id).Says}");
+    }
+
+    [Fact]
+    public void Nothing_is_found_while_every_protection_is_there()
+    {
+        foreach ((IReadOnlyList<TestedPipeline> variants, PersistenceModel model) in Compositions.All)
+        {
+            CrashTestReport report = new CrashTest(variants, new CrashTestSettings { Model = model, Budget = TimeSpan.FromSeconds(1) }).Run();
+            Assert.True(report.Failures.Count == 0, string.Join('\n', report.Failures.SelectMany(failure => failure.Describe())));
+        }
+    }
+}
