@@ -31,6 +31,13 @@ internal sealed class CommandOutput(TextWriter writer)
     /// <summary>Writes a line as it is.</summary>
     public void WriteLine(string line = "") => writer.WriteLine(line);
 
+    /// <summary>Shows on a terminal how far something is, over what was shown before; elsewhere nothing. An empty text takes it away.</summary>
+    public void WriteProgress(string text)
+    {
+        // "Erase to the end of the line".
+        if (_isTerminal) writer.Write($"\r{text}\u001b[K");
+    }
+
     /// <summary>Writes an aligned table.</summary>
     /// <param name="headings">One a column.</param>
     /// <param name="rows">As many cells each; a cell's style is that of Spectre.Console, or null.</param>

@@ -15,7 +15,7 @@ internal static class ImageCreateCommand
         Option<string?> pipeline = ImageCommand.PipelineOption();
         var backing = new Option<string?>("--backing", "-b") { Description = "Backing file; a relative name is relative to the image's folder.", HelpName = "FILE" };
         var backingFormat = new Option<string?>("--backing-format", "-F") { Description = "The backing file's format.", HelpName = "FORMAT" };
-        var options = new Option<string[]>("--option", "-o") { Description = "An option of the format: name=value, comma-separated or repeated.", HelpName = "NAME=VALUE", DefaultValueFactory = _ => [] };
+        Option<string[]> options = FormatOptions();
         var command = new Command("create", "Make a new image. Never replaces a file.") { image, size, format, pipeline, backing, backingFormat, options, services.Config };
         command.SetAction(commandLine =>
         {
@@ -33,7 +33,12 @@ internal static class ImageCreateCommand
         return command;
     }
 
-    private static PipelineDefinition PipelineFor(HostSession session, string? name, string format) => name is not null
+    /// <summary><c>-o NAME=VALUE</c>.</summary>
+    internal static Option<string[]> FormatOptions() =>
+        new("--option", "-o") { Description = "An option of the format: name=value, comma-separated or repeated.", HelpName = "NAME=VALUE", DefaultValueFactory = _ => [] };
+
+    /// <summary>The pipeline of this name, or the one for a format.</summary>
+    internal static PipelineDefinition PipelineFor(HostSession session, string? name, string format) => name is not null
         ? session.Configuration.Pipeline(name)
         : BuiltInPipelines.ForFormat(format)
             ?? session.Configuration.Defined.FirstOrDefault(p => p.Format.Id == format)
@@ -58,7 +63,8 @@ internal static class ImageCreateCommand
         return below.Image.Description.VirtualSize;
     }
 
-    private static List<OptionSetting> ParseOptions(string[] texts)
+    /// <summary>Takes the option's values apart.</summary>
+    internal static List<OptionSetting> ParseOptions(string[] texts)
     {
         var settings = new List<OptionSetting>();
         foreach (string text in texts.SelectMany(t => t.Split(',', StringSplitOptions.RemoveEmptyEntries)))

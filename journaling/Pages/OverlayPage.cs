@@ -13,6 +13,9 @@ internal sealed class OverlayPage
     /// <summary>One bit of <see cref="Dirty"/> stands for this many bytes.</summary>
     public const int GranuleBytes = Size / 64;
 
+    /// <summary>What a guest is promised whole.</summary>
+    public const int SectorBytes = 512;
+
     public byte[] Bytes { get; } = new byte[Size];
 
     /// <summary>Home offset / 4096; −1 while the page is free.</summary>
@@ -58,7 +61,16 @@ internal readonly record struct PagePart(long Page, int InPage, int At, int Leng
 {
     public bool IsWhole => Length == OverlayPage.Size;
 
-    public ulong Mask => OverlayPage.Mask(InPage, Length);
+    /// <summary>The granules of all sectors that the part touches. A record never holds less of a guest's sector: replayed over a later write of the
+    /// sector that a checkpoint had brought home, it would leave a mixture of both.</summary>
+    public ulong Mask
+    {
+        get
+        {
+            int start = InPage & -OverlayPage.SectorBytes;
+            return OverlayPage.Mask(start, ((InPage + Length + OverlayPage.SectorBytes - 1) & -OverlayPage.SectorBytes) - start);
+        }
+    }
 
     /// <summary>The part that begins at byte <paramref name="at"/> of a range.</summary>
     public static PagePart Of(long offset, int at, int length)

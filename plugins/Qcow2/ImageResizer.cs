@@ -36,7 +36,14 @@ internal sealed class ImageResizer(
 
         // What lies between the old end and the new one may hold bytes of before a shrink, also of one that a crash ended after its first commit, or
         // show a longer backing file.
-        if (length > old) zeroer.Zero(old, length - old, mayUnmap: true, length);
+        if (length > old)
+        {
+            zeroer.Zero(old, length - old, mayUnmap: true, length);
+            // Zeros that were written in place are published by no mapping, and of two fields of the header a crash may leave one: the size waits for
+            // the zeros and for an L1 table that is long enough.
+            committer.Commit(CommitGoal.Ordered);
+        }
+
         lock (metadataLock) maps.SetSize(length);
         committer.CommitAll();
     }

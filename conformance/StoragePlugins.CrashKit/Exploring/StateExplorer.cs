@@ -34,8 +34,8 @@ internal sealed class StateExplorer(Machine start, Trace trace, ExplorerSettings
     /// <param name="judge">The judge.</param>
     /// <param name="random">Seeded.</param>
     /// <param name="stop">Ends the search.</param>
-    /// <param name="first">No power cut before this tick.</param>
-    public IEnumerable<BrokenState> Explore(IEnumerable<long> telling, Func<long, ulong> obligation, StateJudge judge, Random random, CancellationToken stop, long first = 0)
+    /// <param name="from">Crash points before this tick are left out.</param>
+    public IEnumerable<BrokenState> Explore(IEnumerable<long> telling, Func<long, ulong> obligation, StateJudge judge, Random random, CancellationToken stop, long from = 0)
     {
         var full = new HashSet<long>(telling) { trace.Now };
         var ticks = new SortedSet<long>(full);
@@ -49,10 +49,9 @@ internal sealed class StateExplorer(Machine start, Trace trace, ExplorerSettings
         }
 
         var cursor = new TraceCursor(start, trace, settings.Model, settings.AtomBytes);
-        foreach (long tick in ticks)
+        foreach (long tick in ticks.Where(tick => tick >= from))
         {
             if (stop.IsCancellationRequested) yield break;
-            if (tick < first) continue;
             cursor.MoveTo(tick);
             CrashPoint point = cursor.Here();
             var chooser = new StateChooser(point, random, full.Contains(tick) ? settings.Limits : ChooserLimits.PrefixOnly);

@@ -127,6 +127,16 @@ public sealed class DeviceImage
         }
     }
 
+    /// <summary>Extends to at least a length; never cuts, whoever else extends meanwhile.</summary>
+    public void Extend(long length)
+    {
+        lock (_gate)
+        {
+            Grow(length);
+            _length = Math.Max(_length, length);
+        }
+    }
+
     /// <summary>From here on, <see cref="Rollback"/> undoes everything.</summary>
     public void BeginTrial()
     {

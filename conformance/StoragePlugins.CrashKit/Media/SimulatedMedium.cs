@@ -96,14 +96,8 @@ public sealed class SimulatedMedium : IStorageMedium, IFlushableMedium, IBarrier
     {
         ThrowIfReadOnly("preallocate", offset, length);
         _faults?.BeforeWrite(_index, offset, (int)Math.Min(length, int.MaxValue), ContentClass.Preallocation);
-        if (offset + length > Length)
-        {
-            TraceEvent? growth = _trace?.Begin(TraceKind.SetLength, _index, offset + length, content: ContentClass.Preallocation);
-            _device.Image.SetLength(offset + length);
-            End(growth);
-        }
-
         TraceEvent? entry = _trace?.Begin(TraceKind.Zero, _index, offset, length, content: ContentClass.Preallocation);
+        _device.Image.Extend(offset + length);
         _device.Image.Zero(offset, length);
         End(entry);
     }

@@ -41,6 +41,8 @@ internal sealed class BlockModel(int device, DeviceImage image, int atom, bool k
                 _pending.Add(new Pending(entry, entry.Offset, entry.Length, _epoch, _length));
                 break;
             case TraceKind.Zero:
+                // Preallocation makes the file as long as what it fills; other zeroes end with it.
+                if (entry.Content == ContentClass.Preallocation) _length = Math.Max(_length, entry.Offset + entry.Length);
                 _pending.Add(new Pending(entry, entry.Offset, entry.Length, _epoch, _length));
                 break;
             case TraceKind.SetLength:
@@ -186,7 +188,7 @@ internal sealed class BlockModel(int device, DeviceImage image, int atom, bool k
         public long LengthAfter { get; } = lengthAfter;
 
         /// <summary>The length that this entry alone makes sure of.</summary>
-        public long OwnEnd => Entry.Kind == TraceKind.Write ? Offset + Length : 0;
+        public long OwnEnd => Entry.Kind == TraceKind.Write || Entry is { Kind: TraceKind.Zero, Content: ContentClass.Preallocation } ? Offset + Length : 0;
 
         public bool IsDurable { get; set; }
 

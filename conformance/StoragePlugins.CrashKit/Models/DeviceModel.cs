@@ -38,6 +38,7 @@ internal abstract class DeviceModel(int device, DeviceImage image)
                 Resize(() => Base.SetLength(entry.Offset));
                 break;
             case TraceKind.Zero:
+                if (entry.Content == ContentClass.Preallocation) Resize(() => Base.Extend(entry.Offset + entry.Length));
                 Rehash(entry.Offset, entry.Length, () => Base.Zero(entry.Offset, entry.Length));
                 break;
             default:

@@ -44,6 +44,12 @@ public static class TraceExport
                 writer.Write(entry.Offset, entry.Data.Span, entry.Content, entry.IsForced);
                 break;
             case TraceKind.Zero:
+                if (entry.Content == ContentClass.Preallocation && entry.Offset + entry.Length > image.Length)
+                {
+                    image.Extend(entry.Offset + entry.Length);
+                    writer.SetLength(entry.Offset + entry.Length, entry.Content);
+                }
+
                 image.Zero(entry.Offset, entry.Length);
                 writer.Zero(entry.Offset, entry.Length, entry.Content);
                 break;

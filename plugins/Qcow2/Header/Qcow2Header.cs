@@ -71,8 +71,8 @@ internal sealed class Qcow2Header
     /// <exception cref="DiagnosticException">SP3001–SP3005: not qcow2, version, features, a field out of range.</exception>
     public static Qcow2Header Read(IStorageMedium medium) => new Qcow2HeaderReader(medium, forCheck: false).Read();
 
-    /// <summary>Reads the header of an image whose journal may have to replay first: its tables may then lie beyond the file's end. To be read anew
-    /// when it has.</summary>
+    /// <summary>Reads the header of an image whose journal may have to replay first: the places of its tables are not judged then, nor to be used.
+    /// To be read anew when it has.</summary>
     /// <exception cref="DiagnosticException">SP3001–SP3005, as <see cref="Read"/>.</exception>
     public static Qcow2Header ReadBeforeRecovery(IStorageMedium medium) => new Qcow2HeaderReader(medium, forCheck: false, beforeRecovery: true).Read();
 

@@ -12,9 +12,6 @@ internal sealed class Qcow2HeaderReader(IStorageMedium medium, bool forCheck, bo
     private readonly List<(uint Type, int Offset)> _places = [];
     private ReadOnlyMemory<byte>? _journal;
 
-    // A checkpoint may have brought the header home before a table that it names, at the file's end: the replay brings that too.
-    private bool _isFileShort;
-
     public Qcow2Header Read()
     {
         byte[] first = new byte[Qcow2Layout.HeaderWrittenBytes];
@@ -37,13 +34,15 @@ internal sealed class Qcow2HeaderReader(IStorageMedium medium, bool forCheck, bo
 
         ulong incompatible = version == 2 ? 0 : U64(first, 72);
         RefuseUnsupported(incompatible);
-        _isFileShort = beforeRecovery && (incompatible & Qcow2Features.JournalInUse) != 0;
         int encryption = Range("crypt_method", U32(first, 32), 0, 2);
         if (encryption != 0)
             throw new DiagnosticException("SP3003", $"the image is encrypted ({(encryption == 1 ? "AES" : "LUKS")}), which is not supported", medium.Name,
                 fix: "decrypt it with qemu-img convert");
 
-        (long refcountTableOffset, int refcountTableClusters) = RefcountTableOf(first, clusterBits);
+        // A replay that was cut short leaves fields of several transactions, each possible and not fitting together; a checkpoint may have brought the
+        // header home before a table that it names, at the file's end. The next replay mends both.
+        bool mayBeMixed = beforeRecovery && (incompatible & Qcow2Features.JournalInUse) != 0;
+        (long refcountTableOffset, int refcountTableClusters) = mayBeMixed ? (0, 0) : RefcountTableOf(first, clusterBits);
         var header = new Qcow2Header
         {
             Version = (int)version,
@@ -68,7 +67,7 @@ internal sealed class Qcow2HeaderReader(IStorageMedium medium, bool forCheck, bo
             SnapshotCount = Range("nb_snapshots", U32(first, 60), 0, Qcow2Layout.MaxSnapshots),
             SnapshotsOffset = Range64("snapshots_offset", U64(first, 64), 0, Qcow2Layout.MaxHostOffset),
         };
-        ValidateTables(header);
+        if (!mayBeMixed) ValidateTables(header);
         return header;
     }
 
@@ -185,7 +184,7 @@ internal sealed class Qcow2HeaderReader(IStorageMedium medium, bool forCheck, bo
     {
         Aligned(name, offset, cluster);
         Require(offset >= cluster, $"{name} offset", "a place behind the header's cluster", offset.ToString());
-        Require((_isFileShort || offset <= medium.Length - length) && offset <= Qcow2Layout.MaxHostOffset - length, name, $"an end within the file's {medium.Length} bytes", $"{offset} + {length}");
+        Require(offset <= medium.Length - length && offset <= Qcow2Layout.MaxHostOffset - length, name, $"an end within the file's {medium.Length} bytes", $"{offset} + {length}");
     }
 
     private void Aligned(string name, long offset, long cluster) =>

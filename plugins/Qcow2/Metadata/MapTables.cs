@@ -92,18 +92,24 @@ internal sealed class MapTables : ICommitPart
     {
         _slicesTaken = Cache.TakeDirty(transaction, offset =>
             _unlinked.Contains(offset & -(long)_header.ClusterSize) ? CommitStage.Allocation : CommitStage.Map);
-        Span<byte> bytes = stackalloc byte[8];
+        Span<byte> bytes = stackalloc byte[12];
         foreach (int index in _dirtyRoots)
         {
             BinaryPrimitives.WriteUInt64BigEndian(bytes, _l1[index]);
             transaction.Add(CommitStage.MapRoot, ContentClass.MapRoot, _header.L1TableOffset + (index * 8L), bytes[..8]);
         }
 
-        if (_rootMoved || _sizeChanged)
+        if (_rootMoved)
         {
-            // In one piece: of two, a crash could leave a size that the old table is too short for.
-            ReadOnlySpan<byte> roots = HeaderRoots.Of(_header).Encode().AsSpan(0, Qcow2Layout.RefcountTableFieldsOffset - HeaderRoots.Offset);
-            transaction.Add(CommitStage.MapRoot, ContentClass.Header, HeaderRoots.Offset, roots);
+            BinaryPrimitives.WriteInt32BigEndian(bytes, _header.L1Size);
+            BinaryPrimitives.WriteInt64BigEndian(bytes[4..], _header.L1TableOffset);
+            transaction.Add(CommitStage.MapRoot, ContentClass.Header, Qcow2Layout.L1FieldsOffset, bytes);
+        }
+
+        if (_sizeChanged)
+        {
+            BinaryPrimitives.WriteInt64BigEndian(bytes, _header.Size);
+            transaction.Add(CommitStage.MapRoot, ContentClass.Header, Qcow2Layout.SizeFieldOffset, bytes[..8]);
         }
 
         _rootsTaken = [.. _dirtyRoots];

@@ -20,8 +20,7 @@ internal sealed class RootSwitch(
 {
     private readonly ReservedClusters _places = new(allocator);
     private readonly MetadataTransaction _transaction = new();
-    private readonly List<long> _moving = [];
-    private readonly List<int> _movingRoots = [];
+    private readonly List<(int Root, long Table)> _moving = [];
     private readonly List<long> _newMapTables = [];
     private readonly HashSet<long> _freedTables = [];
     private readonly List<HomeRange> _written = [];
@@ -33,14 +32,14 @@ internal sealed class RootSwitch(
     private long _root, _createdRoot, _snapshots, _refcounts;
     private int _refcountClusters;
 
-    private HeaderRoots Roots => new(
-        change.Size, change.Root.Length, _root << header.ClusterBits, _refcounts << header.ClusterBits, _refcountClusters, Snapshots.Count, _snapshots << header.ClusterBits);
-
     /// <summary>The snapshots with the place of a created one's L1 table.</summary>
     public IReadOnlyList<Snapshot> Snapshots { get; private set; } = change.Snapshots;
 
     /// <summary>Runs of clusters that nothing refers to any more; for <see cref="Committer.GiveBack"/>.</summary>
     public IReadOnlyList<(long First, long Count)> Freed => _freed;
+
+    private HeaderRoots Roots => new(
+        change.Size, change.Root.Length, _root << header.ClusterBits, _refcounts << header.ClusterBits, _refcountClusters, Snapshots.Count, _snapshots << header.ClusterBits);
 
     /// <summary>Carries it out. Durable on return.</summary>
     public void Run()
@@ -92,7 +91,6 @@ internal sealed class RootSwitch(
     {
         _counts = new RefcountDraft(header, home, allocator.RefcountTable);
         _moving.Clear();
-        _movingRoots.Clear();
         references.Walk(change.Gained, (first, last) =>
         {
             for (long cluster = first; cluster <= last; cluster++) _counts.Share(cluster);
@@ -105,8 +103,7 @@ internal sealed class RootSwitch(
         {
             long table = references.TableOf(change.Root, i);
             if (table == 0 || !references.SetCopiedFlags(references.Read(table), i, _counts)) continue;
-            _moving.Add(table);
-            _movingRoots.Add(i);
+            _moving.Add((i, table));
         }
     }
 
@@ -114,16 +111,16 @@ internal sealed class RootSwitch(
     {
         // A created snapshot shares the live disk's tables.
         ulong users = change.Created is null ? 1UL : 2UL;
-        for (int i = 0; i < _moving.Count; i++)
+        foreach ((int root, long table) in _moving)
         {
-            ulong[] entries = references.Read(_moving[i]);
-            references.SetCopiedFlags(entries, _movingRoots[i], _counts);
+            ulong[] entries = references.Read(table);
+            references.SetCopiedFlags(entries, root, _counts);
             long place = _places.TakeSingle();
             Write(place, Encode(entries), ContentClass.Map);
             _newMapTables.Add(place << header.ClusterBits);
-            change.Root[_movingRoots[i]] = (ulong)place << header.ClusterBits;
+            change.Root[root] = (ulong)place << header.ClusterBits;
             _counts.Add(place, users);
-            for (ulong user = 0; user < users; user++) _counts.Release(_moving[i] >> header.ClusterBits);
+            for (ulong user = 0; user < users; user++) _counts.Release(table >> header.ClusterBits);
         }
     }
 
@@ -162,7 +159,7 @@ internal sealed class RootSwitch(
             if (table != 0 && _counts.Count(table) == 0) _freedTables.Add(table);
         }
 
-        foreach (long table in _moving)
+        foreach ((_, long table) in _moving)
         {
             if (_counts.Count(table >> header.ClusterBits) == 0) _freedTables.Add(table >> header.ClusterBits);
         }

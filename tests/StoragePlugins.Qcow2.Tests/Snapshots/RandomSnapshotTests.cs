@@ -23,7 +23,7 @@ public sealed class RandomSnapshotTests : ScratchFolder
         OpenTestImage.Create(path, Size, new Qcow2Options { ClusterSize = clusterSize, RefcountBits = refcountBits, Version = version });
         var model = new SnapshotModel(Size);
         var random = new Random(clusterSize + refcountBits + version + journal.Length);
-        for (int round = 0; round < 4; round++)
+        for (int round = 0; round < 3; round++)
         {
             var image = new OpenTestImage(path, options: new Qcow2Options { MapCache = 64 << 10, RefcountCache = 64 << 10 }, journal: TestJournal.Named(journal));
             for (int i = 0; i < 70; i++) Step(image, model, random, clusterSize, version);

@@ -109,7 +109,7 @@ internal sealed class SnapshotGuest
     {
         int begin = Events;
         int before = _length;
-        for (int s = 0; s < _now.Length; s++) Note(s, 1, s < snapshot.Stamps.Length ? snapshot.Stamps[s] : 0);
+        for (int s = 0; s < _now.Length; s++) Note(s, 1, s < snapshot.Stamps.Length ? snapshot.Stamps[s] : 0, begin);
         image.ApplySnapshot(snapshot.Name);
         _length = snapshot.Stamps.Length;
         _sizes.Add((begin, Events, _length));
@@ -190,11 +190,13 @@ internal sealed class SnapshotGuest
 
     private static ulong WordOf(int sector, ulong stamp) => stamp == 0 ? 0 : (stamp << 32) | (uint)sector;
 
-    private void Note(int first, int count, ulong stamp)
+    private void Note(int first, int count, ulong stamp, int? at = null)
     {
+        // A checkpoint in the background may add events at any time.
+        int now = at ?? Events;
         for (int s = first; s < first + count; s++)
         {
-            _history[s].Add((Events, stamp));
+            _history[s].Add((now, stamp));
             _now[s] = stamp;
         }
     }
