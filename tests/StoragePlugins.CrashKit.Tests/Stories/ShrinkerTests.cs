@@ -55,16 +55,28 @@ public sealed class ShrinkerTests
     }
 
     [Fact]
-    public void A_failure_of_two_power_cuts_keeps_both_and_shrinks_the_second()
+    public void A_failure_that_takes_two_power_cuts_keeps_both_and_shrinks_the_second()
     {
-        CrashFailure found = BrokenStrategies.FailureOf(BrokenStrategies.Ordered(new WithoutBarrierAfter(ContentClass.Allocation)), failure => failure.Tier == Tier.Continued, first: Fuzzed);
+        CrashFailure found = BrokenStrategies.FailureOf(BrokenStrategies.Ordered(new WithoutBarriersOnUsedImages()), failure => failure is { Tier: Tier.Continued, State.Second.Broken: not null });
         int before = found.State!.Second!.Continuation!.Steps.Count;
 
         ShrunkFailure shrunk = Shrinker.Shrink(found);
 
         Assert.Equal(Invariant.I10GoesOn, shrunk.Failure.Invariant);
-        Assert.Equal(1, shrunk.Lost);
         Assert.True(shrunk.Failure.State!.Second!.Continuation!.Steps.Count < before);
+        Assert.InRange(shrunk.Lost, 1, shrunk.LostBefore);
+    }
+
+    [Fact]
+    public void A_failure_after_a_recovery_that_takes_no_recovery_is_told_with_one_power_cut()
+    {
+        CrashFailure found = BrokenStrategies.FailureOf(BrokenStrategies.Ordered(new WithoutBarrierAfter(ContentClass.Allocation)), failure => failure.State?.Second?.Broken?.Invariant == Invariant.I3CheckIsClean, first: Fuzzed);
+
+        ShrunkFailure shrunk = Shrinker.Shrink(found);
+
+        Assert.Equal(found.State!.Second!.Broken!.Invariant, shrunk.Failure.Invariant);
+        Assert.Null(shrunk.Failure.State!.Second);
+        Assert.Equal(1, shrunk.Lost);
     }
 
     [Fact]
