@@ -4,6 +4,7 @@ using System.Runtime.InteropServices;
 using Microsoft.Extensions.Logging;
 using StoragePlugins.CrashKit.Models;
 using StoragePlugins.CrashKit.Runs;
+using StoragePlugins.CrashKit.Stories;
 using StoragePlugins.CrashKit.Subjects;
 using StoragePlugins.CrashKit.TraceFiles;
 using StoragePlugins.Host.CrashTesting;
@@ -23,6 +24,8 @@ internal static class CrashTestCommand
     private static readonly Option<int> s_seed = new("--seed") { Description = "The same seed gives the same workloads.", HelpName = "N", DefaultValueFactory = _ => 1 };
     private static readonly Option<int> s_stopAfter = new("--stop-after") { Description = "Failures after which a test ends.", HelpName = "N", DefaultValueFactory = _ => 1 };
     private static readonly Option<int> s_workers = new("--workers") { Description = "Workloads explored at once; by default one a processor.", HelpName = "N", DefaultValueFactory = _ => Environment.ProcessorCount };
+    private static readonly Option<string?> s_replay = new("--replay") { Description = "Repeat a failure from the file that crash-test wrote about it, with the pipeline as it is now.", HelpName = "FILE" };
+    private static readonly Option<string> s_failures = new("--failures") { Description = "Folder for the files about failures, which --replay takes; by default here.", HelpName = "DIR", DefaultValueFactory = _ => "." };
     private static readonly Option<string?> s_trace = new("--trace") { Description = "Explore a log in the format of dm-log-writes (QEMU's blklogwrites, the medium 'record') instead; needs --image.", HelpName = "LOG" };
     private static readonly Option<string?> s_image = new("--image") { Description = "The image as it was before the log.", HelpName = "FILE" };
     private static readonly Option<bool> s_ignoreFlushes = new("--ignore-flushes") { Description = "With --trace: as if the device had ignored every flush; corruption must then be found." };
@@ -33,7 +36,7 @@ internal static class CrashTestCommand
     {
         var command = new Command("crash-test", "Cut the power at every moment of many workloads, in memory, and check what each cut can leave.")
         {
-            s_pipelines, services.Config, s_model, s_budget, s_states, s_seed, s_stopAfter, s_workers, s_trace, s_image, s_ignoreFlushes, s_json,
+            s_pipelines, services.Config, s_model, s_budget, s_states, s_seed, s_stopAfter, s_workers, s_failures, s_replay, s_trace, s_image, s_ignoreFlushes, s_json,
         };
         command.SetAction(commandLine => Run(services, commandLine));
         return command;
@@ -46,6 +49,7 @@ internal static class CrashTestCommand
         CrashTestSettings settings = SettingsOf(commandLine);
         string? json = commandLine.GetValue(s_json);
         if (json is not null and not StandardOutput) JsonFile.RequireWritable(json);
+        if (commandLine.GetValue(s_replay) is { } replay) return RunReplay(services, session, replay);
         if (commandLine.GetValue(s_trace) is { } log) return RunTrace(services, session, commandLine, settings, log);
         string[] named = commandLine.GetValue(s_pipelines)!;
         PipelineDefinition[] pipelines = named.Length == 0 ? [.. session.Configuration.Pipelines] : [.. named.Distinct().Select(session.Configuration.Pipeline)];
@@ -63,9 +67,11 @@ internal static class CrashTestCommand
                 reports.AddRange(Test(services, session, commandLine, pipeline, settings, scratch.FullName, isAlone: named.Length > 0, cancel.Token));
             }
 
-            var summary = new CrashTestSummary(settings.Seed, reports, cancel.IsCancellationRequested);
+            IReadOnlyList<FailureStory> stories = [.. reports.SelectMany(report => report.Failures).Select(failure => FailureStory.Tell(
+                failure, commandLine.GetValue(s_failures)!, commandLine.GetValue(services.Config), line => services.Logger.LogInformation("{Line}", line), cancel.Token))];
+            var summary = new CrashTestSummary(settings.Seed, reports, stories, cancel.IsCancellationRequested);
             if (json == StandardOutput) services.Output.WriteJson(summary.ToJson());
-            else CrashTestTable.Write(reports, services.Output);
+            else CrashTestTable.Write(reports, stories, services.Output);
             if (json is not null and not StandardOutput) JsonFile.Write(json, summary.ToJson());
             return summary.Failures == 0 && !cancel.IsCancellationRequested ? ExitCodes.Done : ExitCodes.Failed;
         }
@@ -73,6 +79,21 @@ internal static class CrashTestCommand
         {
             scratch.Delete(recursive: true);
         }
+    }
+
+    private static int RunReplay(HostServices services, HostSession session, string path)
+    {
+        ReplayFile file = ReplayFile.Load(path);
+        TestedPipeline pipeline = new PipelineVariants(session.Catalog).Of(session.Configuration.Pipeline(file.Pipeline), file.Variant);
+        ReplayVerdict verdict = Replay.Run(pipeline, file);
+        services.Output.WriteLine(verdict.Text);
+        if (verdict.Failure is { } failure)
+        {
+            services.Output.WriteLine();
+            foreach (string line in Story.Of(failure, replayFile: path).ToLines()) services.Output.WriteLine(line);
+        }
+
+        return verdict.StillFails ? ExitCodes.Failed : ExitCodes.Done;
     }
 
     private static int RunTrace(HostServices services, HostSession session, ParseResult commandLine, CrashTestSettings settings, string log)

@@ -1,10 +1,9 @@
-using StoragePlugins.CrashKit.Checking;
 using StoragePlugins.CrashKit.Runs;
 
 namespace StoragePlugins.Host.CrashTesting;
 
 /// <summary>What a run of <c>crash-test</c> says to programs.</summary>
-internal sealed record CrashTestSummary(int Seed, IReadOnlyList<CrashTestReport> Reports, bool WasInterrupted)
+internal sealed record CrashTestSummary(int Seed, IReadOnlyList<CrashTestReport> Reports, IReadOnlyList<FailureStory> Stories, bool WasInterrupted)
 {
     /// <summary>Failures in all.</summary>
     public int Failures => Reports.Sum(report => report.Failures.Count);
@@ -33,16 +32,9 @@ internal sealed record CrashTestSummary(int Seed, IReadOnlyList<CrashTestReport>
             ByTier = report.ByTier.ToDictionary(tier => tier.Key.ToString().ToLowerInvariant(), tier => tier.Value),
             StatesPerSecond = Round(report.StatesPerSecond),
             Seconds = Round(report.Elapsed.TotalSeconds),
-            Failures = report.Failures.Select(failure => new
-            {
-                Invariant = failure.Invariant.Number(),
-                failure.Message,
-                Tier = failure.Tier.ToString().ToLowerInvariant(),
-                Workload = failure.WorkloadIndex,
-                failure.Pipeline.Variant,
-                Story = failure.Describe(),
-            }),
+            Failures = report.Failures.Count,
         }),
+        Stories = Stories.Select(story => new { story.ReplayFile, story.Story }),
     };
 
     private static double Round(double value) => Math.Round(value, 1);

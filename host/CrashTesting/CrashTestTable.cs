@@ -9,7 +9,7 @@ namespace StoragePlugins.Host.CrashTesting;
 internal static class CrashTestTable
 {
     /// <summary>A line a test; then what broke.</summary>
-    public static void Write(IReadOnlyList<CrashTestReport> reports, CommandOutput output)
+    public static void Write(IReadOnlyList<CrashTestReport> reports, IReadOnlyList<FailureStory> stories, CommandOutput output)
     {
         output.WriteTable(
             ["pipeline", "model", "workloads", "states", "distinct", "judged", "per second", "time", "failures"],
@@ -19,10 +19,10 @@ internal static class CrashTestTable
                 Number((long)report.StatesPerSecond), string.Create(CultureInfo.InvariantCulture, $"{report.Elapsed.TotalSeconds:0.0}s"),
                 new Cell(Number(report.Failures.Count), report.Failures.Count == 0 ? Cell.Good : Cell.Bad),
             ]));
-        foreach (CrashFailure failure in reports.SelectMany(report => report.Failures))
+        foreach (FailureStory story in stories)
         {
             output.WriteLine();
-            foreach (string line in failure.Describe()) output.WriteLine(line);
+            foreach (string line in story.Story.ToLines()) output.WriteLine(line);
         }
     }
 
