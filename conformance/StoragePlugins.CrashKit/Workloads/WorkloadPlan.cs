@@ -140,9 +140,10 @@ public sealed class WorkloadPlan
         long sector = Math.Min(512, _block);
         // Every other one with nothing but writes of a sector or two, which ride in journals that let writes ride.
         bool isSmall = random.Next(2) == 0;
-        for (int i = 0; i < LongSteps; i++)
+        int count = isSmall ? 2 * LongSteps : LongSteps;
+        for (int i = 0; i < count; i++)
         {
-            GuestOperation operation = random.Next(30) == 0 ? Any(random)
+            GuestOperation operation = !isSmall && random.Next(30) == 0 ? Any(random)
                 : isSmall ? new GuestOperation(GuestAction.Write, random.NextInt64((_disk / sector) - 2) * sector, random.Next(1, 3) * sector)
                 : Any(random, 0, _disk);
             if (operation.Action is GuestAction.Reopen or GuestAction.Abandon && i < LongSteps / 2) operation = new GuestOperation(GuestAction.Flush);
