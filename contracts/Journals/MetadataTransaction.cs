@@ -9,7 +9,8 @@ namespace StoragePlugins;
 /// <para>An after-image is an offset and the bytes that belong there afterwards: the result, not the operation, so that applying it
 /// twice is the same as applying it once. Images of eight bytes (one L2 entry) are as good as images of 64 KiB.</para>
 /// <para>Stage <i>k</i> must persist before stage <i>k</i> + 1; inside a stage there is no order. A journal that commits the whole
-/// atomically may ignore stages.</para>
+/// atomically may ignore stages. Stage 0 is for what nothing refers to yet (allocation records, tables not linked in): it may persist before the
+/// published data. What makes published extents reachable belongs in stage 1 or later.</para>
 /// <para>Memory: one growing buffer, kept by <see cref="Clear"/> for reuse. Not thread-safe.</para>
 /// </remarks>
 public sealed class MetadataTransaction

@@ -68,7 +68,7 @@ internal static class CrashTestCommand
             }
 
             IReadOnlyList<FailureStory> stories = [.. reports.SelectMany(report => report.Failures).Select(failure => FailureStory.Tell(
-                failure, commandLine.GetValue(s_failures)!, commandLine.GetValue(services.Config), line => services.Logger.LogInformation("{Line}", line), cancel.Token))];
+                failure, commandLine.GetValue(s_failures)!, commandLine.GetValue(services.Config), QemuImgReader.Find(scratch.FullName), line => services.Logger.LogInformation("{Line}", line), cancel.Token))];
             var summary = new CrashTestSummary(settings.Seed, reports, stories, cancel.IsCancellationRequested);
             if (json == StandardOutput) services.Output.WriteJson(summary.ToJson());
             else CrashTestTable.Write(reports, stories, services.Output);

@@ -45,6 +45,7 @@ internal static class HostCommandLine
             PipelinesCommand.Create(services),
             CompareCommand.Create(services),
             CrashTestCommand.Create(services),
+            ConformanceCommand.Create(services),
         };
         root.Options.Add(services.Plugins);
         foreach (Option option in root.Options)

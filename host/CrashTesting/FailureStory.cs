@@ -1,3 +1,4 @@
+using StoragePlugins.CrashKit.Checking;
 using StoragePlugins.CrashKit.Runs;
 using StoragePlugins.CrashKit.Stories;
 
@@ -9,11 +10,11 @@ namespace StoragePlugins.Host.CrashTesting;
 internal sealed record FailureStory(Story Story, string? ReplayFile)
 {
     /// <summary>Shrinks, heals, writes the file. Seconds.</summary>
-    public static FailureStory Tell(CrashFailure failure, string folder, string? configuration, Action<string> note, CancellationToken cancel)
+    public static FailureStory Tell(CrashFailure failure, string folder, string? configuration, IForeignReader? foreign, Action<string> note, CancellationToken cancel)
     {
         note($"{failure.Pipeline.Name}: a failure was found; making it small");
-        ShrunkFailure shrunk = Shrinker.Shrink(failure, cancellation: cancel);
-        Healing healing = Healer.Suggest(shrunk.Failure, cancellation: cancel);
+        ShrunkFailure shrunk = Shrinker.Shrink(failure, foreign: foreign, cancellation: cancel);
+        Healing healing = Healer.Suggest(shrunk.Failure, foreign: foreign, cancellation: cancel);
         string? file = Save(shrunk.Failure, folder, configuration, note);
         return new FailureStory(StoragePlugins.CrashKit.Stories.Story.Of(shrunk, healing, file), file);
     }

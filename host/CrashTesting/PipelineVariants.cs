@@ -29,6 +29,9 @@ internal sealed class PipelineVariants(PluginCatalog catalog)
         ?? throw new DiagnosticException("SP6002", "the pipeline has no such variant", pipeline.Name, "one of its variants", $"'{variant}'",
             "use the version and the configuration that the file was written with");
 
+    /// <summary>A strategy's options with the first of the values that it names for tests; null when it has none.</summary>
+    public object? FirstOptions(StrategyKind kind, string id) => Bind(Vary(new StrategyUse(kind, id, [], kind.Label(), null), 0));
+
     private static string TextOf(PipelineDefinition variant) => string.Join(' ', new[] { variant.Format, variant.Journal, variant.Ordering }
         .SelectMany(use => use.Options.Where(option => option.Where == VariedBy).Select(option => $"{use.Id}.{option.Name}={((ConfigScalar)option.Value).Text}")));
 

@@ -78,6 +78,17 @@ internal sealed class PluginCatalog : IDisposable
         return catalog;
     }
 
+    /// <summary>A catalog of one plugin, beside the host's own strategies.</summary>
+    /// <exception cref="DiagnosticException">The plugin cannot be used; its own diagnostic.</exception>
+    public static PluginCatalog Of(PluginProbeResult probe)
+    {
+        if (probe.Rejection is { } rejection) throw rejection.ToException();
+        var catalog = new PluginCatalog(PluginSearchPath.Compose([], [], null), BuiltInStrategies.All);
+        catalog._plugins.Add(new PluginEntry(probe, new PluginDirectory(Path.GetDirectoryName(probe.Path)!, "the command line", IsOptional: false), isUnloadable: false));
+        catalog.RegisterStrategies();
+        return catalog;
+    }
+
     /// <summary>The strategy of this kind and id.</summary>
     /// <param name="kind">Its kind.</param>
     /// <param name="id">Its id.</param>

@@ -41,7 +41,7 @@ internal static class Compositions
 
     private static Tested<IMetadataJournal> Internal => new("internal", new InternalJournal.InternalJournal(), new InternalJournalOptions { RegionSize = 256 << 10, Overlay = 1 << 20 });
 
-    private static Tested<IMetadataJournal> Pm => new("pm", new PersistentMemoryJournal(), new PmJournalOptions { Size = 512 << 10, LeastRegionBytes = 64 << 10, MaxInline = 2048, Emulated = true });
+    private static Tested<IMetadataJournal> Pm => new("pm", new PersistentMemoryJournal(), new PmJournalOptions { Size = 256 << 10, LeastRegionBytes = 64 << 10, MaxInline = 2048, Emulated = true });
 
     private static Tested<IOrderingPrimitive> Device() => new("barrierfs", new BarrierOrdering(), new BarrierOptions());
 

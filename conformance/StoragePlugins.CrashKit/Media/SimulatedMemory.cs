@@ -70,10 +70,10 @@ internal sealed class SimulatedMemory(DeviceImage image, int index, PersistenceD
         {
             faults?.BeforeFlush(index);
         }
-        catch
+        catch (StorageException failure)
         {
             if (entry is not null) trace!.Fail(entry);
-            throw;
+            throw new DurabilityLostException(failure.Operation, "simulated memory", failure.Message, failure);
         }
 
         if (entry is not null) trace!.End(entry);

@@ -9,6 +9,7 @@ namespace StoragePlugins.CrashKit.Models;
 internal sealed class Slot
 {
     private readonly List<SlotVersion> _versions = [];
+    private long _leastLength = long.MaxValue;
 
     /// <summary>A slot whose durable content is known.</summary>
     public Slot(int device, long offset, ReadOnlyMemory<byte> durable, bool isLength = false)
@@ -43,12 +44,21 @@ internal sealed class Slot
         if (!content.Span.SequenceEqual(_versions[^1].Content.Span))
         {
             ulong hash = IsLength
-                ? ContentHash.OfLength(Device, BitConverter.ToInt64(content.Span)) ^ ContentHash.OfLength(Device, BitConverter.ToInt64(_versions[0].Content.Span))
+                ? HashOfLength(content.Span)
                 : ContentHash.Of(Device, Offset, content.Span) ^ ContentHash.Of(Device, Offset, _versions[0].Content.Span);
             _versions.Add(new SlotVersion(cause, content, hash, firstEpoch, lastEpoch));
         }
 
         if (isDurable) Floor = Newest;
+    }
+
+    // A file that was cut and grew again has zeros where one that was never cut has what it had: the same length and another content.
+    private ulong HashOfLength(ReadOnlySpan<byte> content)
+    {
+        long length = BitConverter.ToInt64(content), durable = BitConverter.ToInt64(_versions[0].Content.Span);
+        _leastLength = Math.Min(_leastLength, length);
+        ulong hash = ContentHash.OfLength(Device, length) ^ ContentHash.OfLength(Device, durable);
+        return _leastLength < Math.Min(length, durable) ? hash ^ ContentHash.OfLength(Device, ~_leastLength) : hash;
     }
 
     /// <summary>The oldest version that a power cut in this epoch can leave.</summary>

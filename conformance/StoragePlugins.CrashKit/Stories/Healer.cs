@@ -63,7 +63,7 @@ public sealed class Healer
         TraceEvent[] places = [.. Places()];
         bool IsHealedBy(HealingKind kind, TraceEvent place) => KindsFor(_point.Machine.Devices[place.Device]).Contains(kind) && Heals(kind, place);
         // What costs least, wherever it does; of that the first place.
-        foreach (HealingKind kind in new[] { HealingKind.Barrier, HealingKind.Flush, HealingKind.Fence, HealingKind.LineFlush, HealingKind.Msync })
+        foreach (HealingKind kind in new[] { HealingKind.Barrier, HealingKind.Fence, HealingKind.LineFlush, HealingKind.Msync, HealingKind.Flush })
         {
             for (int p = 0; p < places.Length; p++)
             {

@@ -14,8 +14,8 @@ namespace StoragePlugins.CrashKit.Stories;
 /// </summary>
 public static class Replay
 {
-    // A workload of concurrent requests is run so often before it counts as healed.
-    private const int RunsOfConcurrent = 5;
+    // So often a workload is run whose requests are never twice the same.
+    private const int MostRuns = 5;
 
     private static readonly TimeSpan BetweenLooks = TimeSpan.FromMilliseconds(50);
 
@@ -41,7 +41,7 @@ public static class Replay
         {
             try
             {
-                verdict = attempt.Run(RunsOfConcurrent);
+                verdict = attempt.Run(MostRuns);
             }
             catch (Exception e)
             {
@@ -74,6 +74,12 @@ public sealed record ReplaySettings
 /// <param name="Text">One sentence.</param>
 public sealed record ReplayVerdict(bool StillFails, string Text)
 {
+    /// <summary>
+    /// False when the recorded state fails and it is not known whether the strategy can still leave it: its requests depend on timing, or the time was up. Then
+    /// it counts as failing.
+    /// </summary>
+    public bool IsCertain { get; init; } = true;
+
     /// <summary>The failure, to be told; null when there is none any more.</summary>
     public CrashFailure? Failure { get; init; }
 

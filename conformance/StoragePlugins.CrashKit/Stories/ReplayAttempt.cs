@@ -21,30 +21,40 @@ internal sealed class ReplayAttempt(TestedPipeline pipeline, ReplayFile file, Tr
     /// <summary>How long the state or run that is under way has taken. From any thread.</summary>
     public TimeSpan SinceProgress => Stopwatch.GetElapsedTime(Volatile.Read(ref _progress));
 
-    public ReplayVerdict Run(int runsOfConcurrent)
+    public ReplayVerdict Run(int mostRuns)
     {
         CrashFailure? recorded = file.Scene is null ? null : JudgeRecorded(file.Scene);
-        bool isConcurrent = _workload.Steps.Any(step => step.Count > 1);
+        var runs = new List<WorkloadRun>();
         bool isAsRecorded = false;
-        for (int r = 0; r < (isConcurrent ? runsOfConcurrent : 1) && !budget.IsSpent; r++)
+        // Twice the same is taken for what it always does.
+        while (runs.Count < mostRuns && !budget.IsSpent && !(isAsRecorded || (runs.Count >= 2 && IsSame(runs[^2].Trace, runs[^1].Trace, long.MaxValue))))
         {
             Progress();
             WorkloadRun run = WorkloadRun.Execute(pipeline, _workload, _document.Model, _document.Domain);
+            runs.Add(run);
             if (run.Problem is not null) return StillFails(Failure(run), "without a power cut");
             if (file.Scene is { } scene && IsSame(scene.Trace, run.Trace, scene.Cut.Tick))
             {
                 isAsRecorded = true;
-                break;
+                if (Judge(run, scene.Cut) is { } again) return StillFails(again, "in the recorded state");
             }
 
             if (file.Scene is null && !_document.IsHang) continue;
-            if (Explore(run) is { } broken) return StillFails(Failure(run) with { State = broken }, recorded is null ? "in another state" : "the strategy makes other requests now, which do not survive either");
+            if (Explore(run) is { } broken) return StillFails(Failure(run) with { State = broken }, isAsRecorded ? "in another state" : "the strategy makes other requests now, which do not survive either");
         }
 
-        if (recorded is not null && (isAsRecorded || budget.IsSpent)) return StillFails(recorded, isAsRecorded ? "in the recorded state" : "in the recorded state; there was no time to see whether the strategy can still get there");
-        if (isAsRecorded) return new ReplayVerdict(false, "no longer fails: the strategy makes the same requests, and recovers the recorded state");
-        string how = file.Scene is null ? "the workload runs through" : "the strategy makes other requests now, and what they leave is sound";
-        return new ReplayVerdict(false, $"no longer fails: {how}{(isConcurrent ? $" (concurrent requests: run {runsOfConcurrent} times)" : "")}");
+        return NotSeen(recorded, isAsRecorded, runs);
+    }
+
+    private ReplayVerdict NotSeen(CrashFailure? recorded, bool isAsRecorded, List<WorkloadRun> runs)
+    {
+        if (budget.IsSpent && recorded is not null) return Undecided(recorded, "there was no time to see whether the strategy can still get there");
+        if (isAsRecorded) return new ReplayVerdict(false, "no longer fails: the strategy makes the same requests, and recovers what they leave");
+        if (file.Scene is null) return new ReplayVerdict(false, $"no longer fails: the workload runs through ({runs.Count} runs)");
+        bool isRepeatable = runs.Count >= 2 && IsSame(runs[^2].Trace, runs[^1].Trace, long.MaxValue);
+        return recorded is not null && !isRepeatable
+            ? Undecided(recorded, $"which requests the strategy makes depends on timing, and none of {runs.Count} runs failed")
+            : new ReplayVerdict(false, "no longer fails: the strategy makes other requests now, and what they leave is sound");
     }
 
     /// <summary>A failure of the file's workload, yet without a state.</summary>
@@ -57,19 +67,33 @@ internal sealed class ReplayAttempt(TestedPipeline pipeline, ReplayFile file, Tr
         return new ReplayVerdict(true, $"{what}, {how}: {failure.Message}") { Failure = failure };
     }
 
+    private static ReplayVerdict Undecided(CrashFailure recorded, string why) =>
+        new(true, $"still fails in the recorded state, though {why}: {recorded.Message}") { Failure = recorded, IsCertain = false };
+
     private CrashFailure? JudgeRecorded(SavedScene scene)
     {
-        WorkloadRun run = WorkloadRun.Restore(pipeline, scene.Start, scene.Trace, scene.History);
-        CrashFailure failure = Failure(run);
-        var cursor = new TraceCursor(scene.Start, scene.Trace, _document.Model, _document.AtomBytes);
-        cursor.MoveTo(scene.Cut.Tick);
-        CrashPoint point = cursor.Here();
-        StateChoice choice = scene.Cut.ResolveAt(point) ?? throw new DiagnosticException(
+        CrashPoint point = PointOf(scene.Start, scene.Trace, scene.Cut.Tick);
+        if (scene.Cut.ResolveAt(point) is not null) return Judge(WorkloadRun.Restore(pipeline, scene.Start, scene.Trace, scene.History), scene.Cut);
+        throw new DiagnosticException(
             "SP6033", "the power cut in the replay file is not one that this version knows", $"tick {scene.Cut.Tick}", $"{scene.Cut.Slots} parts to decide about, as they are in the file", $"{point.Slots.Count} parts, or others",
             "replay it with the version of sphost that made it, or run the workload again with its seed");
+    }
+
+    private CrashFailure? Judge(WorkloadRun run, SavedCut cut)
+    {
+        CrashPoint point = PointOf(run.Start, run.Trace, cut.Tick);
+        if (cut.ResolveAt(point) is not { } choice) return null;
+        CrashFailure failure = Failure(run);
         Progress();
         BrokenState? broken = StateExplorer.Try(point, choice, _document.Tier, _sight.JudgeFor(failure, run, budget));
         return broken is null ? null : failure with { State = broken };
+    }
+
+    private CrashPoint PointOf(Media.Machine start, Trace trace, long tick)
+    {
+        var cursor = new TraceCursor(start, trace, _document.Model, _document.AtomBytes);
+        cursor.MoveTo(tick);
+        return cursor.Here();
     }
 
     private BrokenState? Explore(WorkloadRun run)
@@ -84,7 +108,7 @@ internal sealed class ReplayAttempt(TestedPipeline pipeline, ReplayFile file, Tr
         }
 
         return new StateExplorer(run.Start, run.Trace, failure.Settings, ledger)
-            .Explore(run.History.TellingTicks, run.History.ObligationAt, Judge, Sight.SeededFor(failure), budget.Token).FirstOrDefault();
+            .Explore(run.History.TellingTicks, run.History.ObligationAt, Judge, Sight.SeededFor(failure), budget.Token, run.FirstTick).FirstOrDefault();
     }
 
     // The same requests at the same moments, up to the power cut; their bytes may hold other salts and times.

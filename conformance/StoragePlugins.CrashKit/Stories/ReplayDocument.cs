@@ -53,7 +53,7 @@ internal sealed record ReplayDocument
 
     public long WorkloadIndex { get; init; }
 
-    public SavedWorkload Workload { get; init; } = new(0, [], -1, "");
+    public SavedWorkload Workload { get; init; } = new(0, [], -1, 0, "");
 
     /// <summary>It did not end; there is no state.</summary>
     public bool IsHang { get; init; }
@@ -62,11 +62,11 @@ internal sealed record ReplayDocument
     public SavedState? State { get; init; }
 }
 
-internal sealed record SavedWorkload(long DiskBytes, GuestOperation[][] Steps, int FailingFlush, string Origin)
+internal sealed record SavedWorkload(long DiskBytes, GuestOperation[][] Steps, int FailingFlush, int QuietSteps, string Origin)
 {
-    public static SavedWorkload Of(Workload workload) => new(workload.DiskBytes, [.. workload.Steps.Select(step => step.ToArray())], workload.FailingFlush, workload.Origin);
+    public static SavedWorkload Of(Workload workload) => new(workload.DiskBytes, [.. workload.Steps.Select(step => step.ToArray())], workload.FailingFlush, workload.QuietSteps, workload.Origin);
 
-    public Workload ToWorkload() => new(DiskBytes, [.. Steps.Select(step => (IReadOnlyList<GuestOperation>)step)]) { FailingFlush = FailingFlush, Origin = Origin };
+    public Workload ToWorkload() => new(DiskBytes, [.. Steps.Select(step => (IReadOnlyList<GuestOperation>)step)]) { FailingFlush = FailingFlush, QuietSteps = QuietSteps, Origin = Origin };
 }
 
 /// <summary>What there was, what happened, and what the power cut left.</summary>

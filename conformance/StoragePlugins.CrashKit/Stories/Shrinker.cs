@@ -10,12 +10,21 @@ namespace StoragePlugins.CrashKit.Stories;
 /// <remarks>The same failure gives the same result unless the time runs out or the workload's requests run at once.</remarks>
 public static class Shrinker
 {
+    // Of what may be tried, for the workload; a state can be made small with what is left, whatever became of the workload.
+    private const double ForTheWorkload = 0.7;
+
+    // For the work after a recovery without the recovery.
+    private const double ForOneCut = 0.2;
+
     /// <summary>Shrinks a failure. Blocks; bounded.</summary>
     /// <param name="failure">Found by a <see cref="CrashTest"/>, or read from a replay file.</param>
     /// <param name="limits">How long to try; null for ten seconds.</param>
     /// <param name="foreign">The second opinion of the run that found it; without it a failure that only it sees stays as it is.</param>
     /// <param name="cancellation">Gives up.</param>
-    /// <returns>The smallest failure found that breaks the same invariant; the failure itself when nothing smaller does.</returns>
+    /// <returns>
+    /// The smallest failure found that breaks the same invariant; the failure itself when nothing smaller does. Of a failure in the work after a recovery that takes no recovery, the failure
+    /// of that work alone: then it breaks what was broken there.
+    /// </returns>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
     public static ShrunkFailure Shrink(CrashFailure failure, TrialLimits? limits = null, IForeignReader? foreign = null, CancellationToken cancellation = default)
     {
@@ -26,7 +35,7 @@ public static class Shrinker
         using var budget = new TrialBudget(limits ?? new TrialLimits(), cancellation);
         Sight? sight = Sight.Of(failure, foreign, budget);
         if (failure.State is not null && sight is null) return ShrunkFailure.Unshrunk(failure) with { Trials = budget.Spent };
-        CrashFailure least = new WorkloadShrinker(failure, sight, budget).Shrink();
+        CrashFailure least = WithLessWork(failure, ref sight, foreign, budget, out bool isComplete);
         // The second power cut of a shorter workload is another one.
         if (!ReferenceEquals(least, failure)) sight = Sight.Of(least, foreign, budget) ?? sight;
         if (Scene.FirstOf(least, sight ?? Sight.Plain()) is { } first) least = least with { State = new StateShrinker(first, budget).Shrink() };
@@ -42,12 +51,29 @@ public static class Shrinker
             Failure = least,
             Original = failure,
             WasSeenAgain = failure.State is not null || !ReferenceEquals(least, failure),
-            IsComplete = !budget.IsSpent,
+            IsComplete = isComplete && !budget.IsSpent,
             LostBefore = Lost(failure),
             Lost = Lost(least),
             Trials = budget.Spent,
             Elapsed = System.Diagnostics.Stopwatch.GetElapsedTime(start),
         };
+    }
+
+    private static CrashFailure WithLessWork(CrashFailure failure, ref Sight? sight, IForeignReader? foreign, TrialBudget budget, out bool isComplete)
+    {
+        CrashFailure least = failure;
+        using (TrialBudget part = budget.Part(ForOneCut))
+        {
+            if (WorkloadShrinker.WithOneCut(failure, part) is { } withOneCut && Sight.Of(withOneCut, foreign, budget) is { } simpler) (least, sight) = (withOneCut, simpler);
+        }
+
+        using (TrialBudget part = budget.Part(ForTheWorkload))
+        {
+            least = new WorkloadShrinker(least, sight, part).Shrink();
+            isComplete = !part.IsSpent;
+        }
+
+        return least;
     }
 
     // What the guest did between the two power cuts.

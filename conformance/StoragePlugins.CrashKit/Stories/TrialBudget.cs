@@ -6,14 +6,24 @@ internal sealed class TrialBudget : IDisposable
 {
     private readonly CancellationTokenSource _stop;
     private readonly CancellationToken _caller;
+    private readonly TrialBudget? _whole;
+    private readonly TimeSpan _time;
     private long _left;
 
     public TrialBudget(TrialLimits limits, CancellationToken caller)
     {
         _caller = caller;
         _stop = CancellationTokenSource.CreateLinkedTokenSource(caller);
-        _stop.CancelAfter(limits.Time);
-        _left = limits.Trials;
+        (_time, _left) = (limits.Time, limits.Trials);
+        _stop.CancelAfter(_time);
+    }
+
+    private TrialBudget(TrialBudget whole, double share)
+    {
+        (_whole, _caller) = (whole, whole._caller);
+        _stop = CancellationTokenSource.CreateLinkedTokenSource(whole.Token);
+        (_time, _left) = (whole._time * share, (long)(whole._left * share));
+        _stop.CancelAfter(_time);
     }
 
     /// <summary>Cancelled when nothing is left.</summary>
@@ -25,13 +35,16 @@ internal sealed class TrialBudget : IDisposable
     /// <summary>Trials made.</summary>
     public long Spent { get; private set; }
 
+    /// <summary>A part for one thing, so that something is left for what comes after it. What it spends, this one has spent.</summary>
+    public TrialBudget Part(double share) => new(this, share);
+
     /// <summary>Takes one trial.</summary>
     /// <returns>False when nothing is left.</returns>
     /// <exception cref="OperationCanceledException">The caller gave up.</exception>
     public bool TrySpend()
     {
         _caller.ThrowIfCancellationRequested();
-        if (IsSpent) return false;
+        if (IsSpent || _whole?.TrySpend() == false) return false;
         Spent++;
         if (--_left <= 0) _stop.Cancel();
         return true;

@@ -33,15 +33,25 @@ internal sealed class WorkloadShrinker
     /// <summary>The smallest failure found; the original when none is smaller.</summary>
     public CrashFailure Shrink()
     {
-        EndAtTheCut(wholeTrace: false);
+        EndAtTheCut();
         OneAtATime();
         WithoutInjectedFailure();
         DropSteps();
         ShortenOperations();
         // Now that it is short: is there an earlier moment, and is what follows it needed?
         if (_original.State is not null && Attempt(_best.Workload, wholeTrace: true) is { } earliest) _best = earliest;
-        if (EndAtTheCut(wholeTrace: true)) DropSteps();
+        if (EndAtTheCut()) DropSteps();
         return _best;
+    }
+
+    /// <summary>
+    /// The failure that a workload after a recovery ran into, without the first power cut and the recovery: null when it takes them.
+    /// </summary>
+    public static CrashFailure? WithOneCut(CrashFailure failure, TrialBudget budget)
+    {
+        if (failure.State?.Second is not { Broken: { } broken, Run: { } run, Continuation: { } continuation }) return null;
+        var alone = new CrashFailure(failure.Pipeline, failure.WorkloadIndex, continuation, failure.Settings) { Seed = failure.Seed, Run = run, State = broken };
+        return new WorkloadShrinker(alone, Sight.Plain(), budget).Attempt(continuation, wholeTrace: true);
     }
 
     private bool Keep(Workload candidate, bool wholeTrace = false)
@@ -59,6 +69,7 @@ internal sealed class WorkloadShrinker
         CrashFailure candidate = new CrashFailure(_original.Pipeline, _original.WorkloadIndex, workload, _original.Settings) { Seed = _original.Seed, Run = run };
         if (_original.State is null) return run.Problem?.Invariant == _original.Invariant ? candidate : null;
         if (run.Problem is not null) return null;
+        if (SameAgain(run) is { } same) return candidate with { State = same };
         var ledger = new StateLedger();
         StateJudge judge = _sight!.ExploringJudge(_original, run, ledger, _budget);
         void Judge(Media.Machine machine, long tick, Tier tier)
@@ -73,14 +84,34 @@ internal sealed class WorkloadShrinker
         return broken is null ? null : candidate with { State = broken };
     }
 
-    private bool EndAtTheCut(bool wholeTrace)
+    // Where the requests up to the power cut are the same, so is what it can choose.
+    private BrokenState? SameAgain(WorkloadRun run)
+    {
+        if (_best is not { Run: { } before, State: { } state } || _best.Settings != _original.Settings || !_budget.TrySpend()) return null;
+        var cursor = new TraceCursor(before.Start, before.Trace, _original.Settings.Model, _original.Settings.AtomBytes);
+        cursor.MoveTo(state.Tick);
+        SavedCut cut = SavedCut.Of(cursor.Here(), state.Choice);
+        if (run.Trace.Now < state.Tick || run.Start.Devices.Count != before.Start.Devices.Count) return null;
+        cursor = new TraceCursor(run.Start, run.Trace, _original.Settings.Model, _original.Settings.AtomBytes);
+        cursor.MoveTo(state.Tick);
+        CrashPoint point = cursor.Here();
+        if (cut.ResolveAt(point) is not { } choice) return null;
+        BrokenState? broken = StateExplorer.Try(point, choice, state.Tier, _sight!.JudgeFor(_original, run, _budget));
+        return broken?.Invariant == _original.Invariant ? broken : null;
+    }
+
+    // What the guest did not begin before the power went has no part in it: where the shorter workload does not happen to fail anew, the run that was recorded is as good.
+    private bool EndAtTheCut()
     {
         long end = _best.State?.Tick ?? long.MaxValue;
         int operations = _best.Run!.History.Operations.Count(operation => operation.Number > 0 && operation.Span.Begin <= end), steps = 0;
         for (int counted = 0; steps < _best.Workload.Steps.Count && counted < operations; steps++) counted += _best.Workload.Steps[steps].Count;
         if (steps == _best.Workload.Steps.Count) return false;
         Workload shorter = With(_best.Workload.Steps.Take(steps));
-        return Keep(shorter, wholeTrace) || (!wholeTrace && Keep(shorter, wholeTrace: true));
+        if (Keep(shorter)) return true;
+        if (_best.State is null) return false;
+        _best = new CrashFailure(_original.Pipeline, _original.WorkloadIndex, shorter, _original.Settings) { Seed = _original.Seed, Run = _best.Run, State = _best.State };
+        return true;
     }
 
     // What fails without concurrency fails every time.
@@ -128,5 +159,6 @@ internal sealed class WorkloadShrinker
         return With([.. _best.Workload.Steps.Take(step), changed, .. _best.Workload.Steps.Skip(step + 1)]);
     }
 
-    private Workload With(IEnumerable<IReadOnlyList<GuestOperation>> steps) => _best.Workload with { Steps = [.. steps] };
+    // Which steps only prepare is found anew.
+    private Workload With(IEnumerable<IReadOnlyList<GuestOperation>> steps) => _best.Workload with { Steps = [.. steps], QuietSteps = 0 };
 }

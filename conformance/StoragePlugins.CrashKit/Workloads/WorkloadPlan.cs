@@ -137,9 +137,14 @@ public sealed class WorkloadPlan
     private Workload Long(Random random)
     {
         var steps = new List<IReadOnlyList<GuestOperation>>(LongSteps);
+        long sector = Math.Min(512, _block);
+        // Every other one with nothing but writes of a sector or two, which ride in journals that let writes ride.
+        bool isSmall = random.Next(2) == 0;
         for (int i = 0; i < LongSteps; i++)
         {
-            GuestOperation operation = random.Next(30) == 0 ? Any(random) : Any(random, 0, _disk);
+            GuestOperation operation = random.Next(30) == 0 ? Any(random)
+                : isSmall ? new GuestOperation(GuestAction.Write, random.NextInt64((_disk / sector) - 2) * sector, random.Next(1, 3) * sector)
+                : Any(random, 0, _disk);
             if (operation.Action is GuestAction.Reopen or GuestAction.Abandon && i < LongSteps / 2) operation = new GuestOperation(GuestAction.Flush);
             steps.Add([operation]);
             if (random.Next(3) > 0) steps.Add([new GuestOperation(GuestAction.Flush)]);

@@ -114,9 +114,19 @@ internal sealed class PmSession : IJournalSession
         lock (_commit)
         {
             _home.ThrowIfPoisoned();
-            WriteOwed();
-            _medium.Flush();
-            _tie.Release();
+            try
+            {
+                WriteOwed();
+                _medium.Flush();
+                _tie.Release();
+            }
+            catch (DurabilityLostException failure)
+            {
+                // Half closed: what the mark says is unknown, and a flush that found nothing to do would be taken for a promise.
+                _home.Poison(failure);
+                throw;
+            }
+
             _ring = null;
         }
     }

@@ -73,6 +73,36 @@ internal sealed class WithoutSyncInRecovery : IOrderingPrimitive
     }
 }
 
+/// <summary>Right on a new image; on one that was used before it keeps no order.</summary>
+internal sealed class WithoutBarriersOnUsedImages : IOrderingPrimitive
+{
+    // A new image of 4 KiB clusters: header, refcounts, map.
+    private const long NewLength = 16384;
+
+    public IOrderedMedium Attach(IStorageMedium medium, StrategyContext context)
+    {
+        bool isUsed = medium.Length > NewLength;
+        return new Dropping(new FDataSyncOrdering().Attach(medium, context), (_, _) => !isUsed, null);
+    }
+}
+
+/// <summary>Right, and never twice the same: each opening flushes once more than the one before, as if by chance.</summary>
+internal sealed class Unsteady : IOrderingPrimitive
+{
+    private int _opened;
+
+    public IOrderedMedium Attach(IStorageMedium medium, StrategyContext context)
+    {
+        IOrderedMedium steady = new FDataSyncOrdering().Attach(medium, context);
+        int more = Interlocked.Increment(ref _opened);
+        return new Dropping(steady, null, _ =>
+        {
+            for (int i = 0; i < more; i++) steady.Flush();
+            return true;
+        });
+    }
+}
+
 /// <summary>Loses each write of a class that is not at the end of the file, though nothing crashes.</summary>
 internal sealed class LosingWrites(ContentClass lost) : IOrderingPrimitive
 {

@@ -51,7 +51,7 @@ public sealed class HealerTests
     [Fact]
     public void The_work_after_a_recovery_is_healed_in_its_own_requests()
     {
-        CrashFailure found = BrokenStrategies.FailureOf(BrokenStrategies.Ordered(new WithoutBarrierAfter(ContentClass.Allocation)), failure => failure.Tier == Tier.Continued, first: 33);
+        CrashFailure found = BrokenStrategies.FailureOf(BrokenStrategies.Ordered(new WithoutBarriersOnUsedImages()), failure => failure is { Tier: Tier.Continued, State.Second.Broken: not null });
 
         Healing healing = Healer.Suggest(Shrinker.Shrink(found).Failure);
 

@@ -26,8 +26,8 @@ public sealed class TraceRoundTripTests
         medium.TryZeroRange(100, 50);
         medium.TryZeroRange(1000, 7777);
         medium.SetLength(5001);
-        medium.SetLength(70000);
-        medium.Preallocate(65536, 16384);
+        medium.SetLength(90000);
+        medium.Preallocate(65536, 16384); // one that lengthens the file comes back as a length and zeros
         medium.FlushAll();
         trace.Add(TraceKind.Write, 0, 8192, 4096, Filled(4096, 5), ContentClass.Header, isForced: true);
         trace.Add(TraceKind.Mark, 0, text: "a remark — of somebody");

@@ -234,6 +234,16 @@ public sealed class PmSessionTests : IDisposable
     }
 
     [Fact]
+    public void Failure_to_clear_the_mark_is_final_for_the_session()
+    {
+        _home.FailsFlushes = true;
+        _session.Home.Write(Data, new byte[65536], ContentClass.GuestData);
+        Assert.Throws<DurabilityLostException>(_session.Close);
+        _home.FailsFlushes = false;
+        Assert.Throws<DurabilityLostException>(_session.Home.Flush);
+    }
+
+    [Fact]
     public void Clean_close_leaves_nothing_to_recover()
     {
         Lose();
