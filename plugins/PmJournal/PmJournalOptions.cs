@@ -13,7 +13,7 @@ public sealed class PmJournalOptions
     /// <summary>Bytes of a journal file that has to be made.</summary>
     [Description("Size of the journal file when it has to be made.")]
     [Range(Region.PmRegion.LeastBytes, Region.PmRegion.MostBytes)]
-    [CrashTestValues("4M")]
+    [CrashTestValues("256K")]
     public long Size { get; set; } = 16L << 20;
 
     /// <summary>Where a store is durable.</summary>

@@ -6,8 +6,11 @@ namespace StoragePlugins.PmJournal.Region;
 /// <summary>A journal region that is open: its medium, which is locked against other processes, its mapping and its header.</summary>
 internal sealed class PmRegion : IDisposable
 {
-    /// <summary>The smallest region: a transaction may then have 256 KiB, the largest tables that a qcow2 image rewrites at once.</summary>
-    public const long LeastBytes = 4L << 20;
+    /// <summary>
+    /// The smallest region: a transaction may then have 15 KiB of after-images, more than the smallest log inside an image takes. What a format rewrites in
+    /// larger pieces, as whole tables, it writes to a new place itself.
+    /// </summary>
+    public const long LeastBytes = 256L << 10;
 
     /// <summary>The largest: a recovery reads all of it.</summary>
     public const long MostBytes = 1L << 30;
