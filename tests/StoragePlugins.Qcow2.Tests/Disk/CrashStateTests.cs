@@ -9,28 +9,19 @@ namespace StoragePlugins.Qcow2.Tests.Disk;
 /// Power cuts at any moment: everything before the last sync is there, of what came after it any subset of 512-byte sectors. No such state
 /// may be corrupt, lose a flushed sector, or show a sector's bytes that were never written there.
 /// </summary>
+/// <remarks>The crash kit does this for whole pipelines, and more of it (docs/crash-testing.md). These stay for what it does not do: backing files, snapshots of
+/// QEMU, large clusters.</remarks>
 public sealed class CrashStateTests : ScratchFolder
 {
     private const int Sector = 512;
 
     [Theory]
-    [InlineData("ordered", 512, 16, "none", 1)]
-    [InlineData("ordered", 4096, 16, "none", 2)]
     [InlineData("ordered", 4096, 1, "none", 3)]
-    [InlineData("ordered", 4096, 16, "snapshot", 4)]
     [InlineData("ordered", 4096, 16, "backing", 5)]
-    [InlineData("ordered", 4096, 2, "none", 6)]
-    [InlineData("ordered", 1024, 64, "none", 7)]
     [InlineData("ordered", 65536, 16, "snapshot", 8)]
-    [InlineData("internal", 4096, 16, "none", 9)]
-    [InlineData("internal", 4096, 2, "snapshot", 10)]
-    [InlineData("internal", 65536, 16, "snapshot", 11)]
     [InlineData("internal", 4096, 16, "backing", 12)]
-    [InlineData("tiny internal", 4096, 16, "none", 13)]
-    [InlineData("tiny internal", 2048, 2, "none", 14)]
     [InlineData("tiny internal", 4096, 16, "snapshot", 15)]
     [InlineData("tiny internal", 4096, 1, "backing", 16)]
-    [InlineData("tiny internal", 65536, 64, "none", 17)]
     public void No_power_cut_corrupts_loses_or_mixes_up(string journalName, int clusterSize, int refcountBits, string start, int seed)
     {
         TestJournal journal = TestJournal.Named(journalName);
