@@ -7,13 +7,14 @@ public sealed class CrashTestCommandTests : Scratch
 {
     private static readonly string s_budget = Environment.GetEnvironmentVariable("STORAGEPLUGINS_LONG") == "1" ? "300s" : "5s";
 
+    // How many states there are in five seconds is the machine's business; here only that there were some of each kind.
     [Theory]
-    [InlineData("qcow2-ordered", "disk", 2_000)]
-    [InlineData("qcow2-journal", "disk", 1_000)]
-    [InlineData("qcow2-barrier", "disk", 2_000)]
-    [InlineData("qcow2-barrier", "barrier", 2_000)]
-    [InlineData("qcow2-pm", "pm", 200)]
-    [InlineData("raw", "disk", 5_000)]
+    [InlineData("qcow2-ordered", "disk", 200)]
+    [InlineData("qcow2-journal", "disk", 200)]
+    [InlineData("qcow2-barrier", "disk", 200)]
+    [InlineData("qcow2-barrier", "barrier", 200)]
+    [InlineData("qcow2-pm", "pm", 100)]
+    [InlineData("raw", "disk", 500)]
     public void Pipeline_survives_every_power_cut_that_is_tried(string pipeline, string model, int leastStates)
     {
         ToolResult run = Tool.Sphost("crash-test", "-p", pipeline, "--model", model, "--budget", s_budget, "--json", "-");
