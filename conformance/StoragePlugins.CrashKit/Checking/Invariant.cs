@@ -41,6 +41,9 @@ public enum Invariant
 
     /// <summary>A failure of the device is told to the guest, and never acknowledged later.</summary>
     I13FailuresAreTold,
+
+    /// <summary>Damage on a device does no harm, is seen, or stays with the data that it hit.</summary>
+    I14DamageIsSeen,
 }
 
 /// <summary>An invariant does not hold.</summary>
@@ -74,6 +77,7 @@ public static class InvariantText
         Invariant.I10GoesOn => "work goes on after a recovery and survives the next power cut",
         Invariant.I11SnapshotsUnchanged => "acknowledged snapshots are there, unchanged",
         Invariant.I12ForeignReaderAgrees => "a program that knows nothing of the strategy reads the image alike",
+        Invariant.I14DamageIsSeen => "damage on a device does no harm, is seen, or stays with the data that it hit",
         _ => "a failure of the device is told to the guest, and never acknowledged later",
     };
 }

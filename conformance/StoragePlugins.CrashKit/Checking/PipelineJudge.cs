@@ -62,7 +62,7 @@ internal sealed class PipelineJudge(TestedPipeline pipeline, WorkloadRun run, Ex
         Machine? before = IsTurn(depth.RecoveryEvery) ? machine.Copy() : null;
         byte[]? readOnly = IsTurn(depth.ReadOnlyEvery) ? ReadWithoutWriting(machine) : null;
         bool isAtomic = Recover(machine, tick, null);
-        if (readOnly is not null && !readOnly.AsSpan().SequenceEqual(_shown)) throw new InvariantBrokenException(Invariant.I9RecoveryIsIdempotent, "opened read-only before recovery the disk shows something else than after it" + Difference(readOnly, _shown));
+        if (readOnly is not null && !readOnly.AsSpan().SequenceEqual(_shown)) throw new InvariantBrokenException(Invariant.I9RecoveryIsIdempotent, "opened read-only before recovery the disk shows something else than after it" + GuestPromises.Difference(readOnly, _shown));
         byte[] recovered = before is not null || IsTurn(depth.ContinueEvery) || IsTurn(depth.RereadEvery) ? _shown.AsSpan().ToArray() : [];
         if (IsTurn(depth.RereadEvery)) Reread(machine, recovered);
         if (depth.Foreign is { } foreign && (IsTurn(depth.ForeignEvery) || _judged == 1) && foreign.Judge(machine.Devices[0].Image.ToArray(), _shown, !isAtomic) is { } wrong)
@@ -81,9 +81,7 @@ internal sealed class PipelineJudge(TestedPipeline pipeline, WorkloadRun run, Ex
         {
             isAtomic = opened.IsAtomic;
             ReadDisk(opened, ref _shown);
-            if (!run.History.MayHaveLength(_shown.Length, tick)) throw new InvariantBrokenException(Invariant.I4Durable, $"the disk has {_shown.Length} bytes");
-            run.History.Judge(_shown, tick);
-            if (run.History.Snapshots.Count > 0) JudgeSnapshots(opened.Image, tick);
+            GuestPromises.Judge(run.History, opened.Image, _shown, tick);
             opened.Image.Close();
         }
 
@@ -113,42 +111,7 @@ internal sealed class PipelineJudge(TestedPipeline pipeline, WorkloadRun run, Ex
     private void Reread(Machine machine, byte[] expected)
     {
         if (!ReadWithoutWriting(machine).AsSpan().SequenceEqual(expected))
-            throw new InvariantBrokenException(Invariant.I9RecoveryIsIdempotent, "after recovery and a clean close the disk shows something else" + Difference(_again, expected));
-    }
-
-    private static string Difference(byte[] a, byte[] b)
-    {
-        long s = a.AsSpan().CommonPrefixLength(b) / GuestHistory.SectorBytes;
-        int at = (int)(s * GuestHistory.SectorBytes);
-        return at + 512 > Math.Min(a.Length, b.Length) ? "" : $": sector {s} {Stamp.Describe(a.AsSpan(at, 512), s)} and {Stamp.Describe(b.AsSpan(at, 512), s)}";
-    }
-
-    private void JudgeSnapshots(IDiskImage image, long tick)
-    {
-        var there = image.ListDisks(null, 1000).Where(disk => disk.Name.Length > 0).ToDictionary(disk => disk.Name);
-        foreach (IGrouping<string, SnapshotLife> named in run.History.Snapshots.GroupBy(life => life.Name))
-        {
-            SnapshotLife[] lives = [.. named.Where(life => life.Created.Begin <= tick)];
-            if (lives.Length == 0) continue;
-            bool isThere = there.Remove(named.Key);
-            SnapshotLife last = lives[^1];
-            bool mustBe = last.Created.End <= tick && !(last.Deleted?.Begin <= tick), mustNotBe = last.Deleted?.End <= tick;
-            if (mustBe && !isThere) throw new InvariantBrokenException(Invariant.I11SnapshotsUnchanged, $"snapshot '{named.Key}' is gone");
-            if (mustNotBe && isThere) throw new InvariantBrokenException(Invariant.I11SnapshotsUnchanged, $"snapshot '{named.Key}' was deleted and is there again");
-            if (isThere) JudgeSnapshot(image, named.Key, lives, tick);
-        }
-
-        if (there.Count > 0) throw new InvariantBrokenException(Invariant.I11SnapshotsUnchanged, $"there is a snapshot '{there.Keys.First()}' that nobody made");
-    }
-
-    private static void JudgeSnapshot(IDiskImage image, string name, SnapshotLife[] lives, long tick)
-    {
-        using IVirtualDisk disk = image.OpenDisk(name);
-        byte[] shown = new byte[disk.Length];
-        disk.Read(0, shown);
-        // While one is being deleted and made anew either may be there.
-        foreach (SnapshotLife life in lives.Where(life => !(life.Deleted?.End <= tick))) if (shown.AsSpan().SequenceEqual(life.Content)) return;
-        throw new InvariantBrokenException(Invariant.I11SnapshotsUnchanged, $"snapshot '{name}' has changed" + Difference(shown, lives[^1].Content));
+            throw new InvariantBrokenException(Invariant.I9RecoveryIsIdempotent, "after recovery and a clean close the disk shows something else" + GuestPromises.Difference(_again, expected));
     }
 
     // I9: a power cut inside the recovery, and a second one.
@@ -163,7 +126,7 @@ internal sealed class PipelineJudge(TestedPipeline pipeline, WorkloadRun run, Ex
         {
             Recover(machine, tick, null);
             if (!_shown.AsSpan().SequenceEqual(expected))
-                throw new InvariantBrokenException(Invariant.I9RecoveryIsIdempotent, "a second recovery, after a power cut in the first, shows something else" + Difference(_shown, expected));
+                throw new InvariantBrokenException(Invariant.I9RecoveryIsIdempotent, "a second recovery, after a power cut in the first, shows something else" + GuestPromises.Difference(_shown, expected));
         }
 
         // Here more is owed than of the same content after one power cut: to show the same as the undisturbed recovery.

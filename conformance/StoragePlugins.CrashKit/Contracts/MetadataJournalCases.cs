@@ -1,4 +1,5 @@
 using StoragePlugins.CrashKit.Contracts.Model;
+using StoragePlugins.CrashKit.Faults;
 using StoragePlugins.CrashKit.Media;
 using StoragePlugins.CrashKit.Models;
 using StoragePlugins.CrashKit.Recording;
@@ -163,7 +164,7 @@ public static class MetadataJournalCases
         ];
         for (int failing = 0; failing < 16; failing++)
         {
-            var workload = new Workload(DiskBytes, [.. work.Select(operation => new[] { operation })]) { FailingFlush = failing };
+            var workload = new Workload(DiskBytes, [.. work.Select(operation => new[] { operation })]) { Fault = new DeviceFault(FaultKind.FlushFails, failing) };
             WorkloadRun run = WorkloadRun.Execute(pipeline, workload, ModelOf(pipeline));
             Expect.That(run.Problem is null, $"with the device's flush {failing} failing (seed {settings.Seed}): {run.Problem?.Message}");
         }

@@ -44,10 +44,12 @@ public sealed class SimulatedMedium : IStorageMedium, IFlushableMedium, IBarrier
     {
         ThrowIfReadOnly("write", offset, data.Length);
         if (data.IsEmpty) return;
-        _faults?.BeforeWrite(_index, offset, data.Length, content);
+        StorageException? failure = FailureOf(offset, ref data, content);
+        if (data.IsEmpty) throw failure!;
         TraceEvent? entry = _trace?.Begin(TraceKind.Write, _index, offset, data.Length, data, content);
         _device.Image.Write(offset, data);
         End(entry);
+        if (failure is not null) throw failure;
     }
 
     /// <inheritdoc/>
@@ -134,6 +136,21 @@ public sealed class SimulatedMedium : IStorageMedium, IFlushableMedium, IBarrier
     /// <inheritdoc/>
     public void Dispose()
     {
+    }
+
+    // Leaves of the data what is written though the write fails.
+    private StorageException? FailureOf(long offset, ref ReadOnlySpan<byte> data, ContentClass content)
+    {
+        try
+        {
+            _faults?.BeforeWrite(_index, offset, data.Length, content);
+            return null;
+        }
+        catch (StorageException failure)
+        {
+            data = data[.._faults!.WrittenOfFailed(_index, offset, data.Length)];
+            return failure;
+        }
     }
 
     private void Attempt(TraceEvent? entry, Action<MediumFaults> attempt)

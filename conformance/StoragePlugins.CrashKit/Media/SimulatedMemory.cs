@@ -6,6 +6,9 @@ namespace StoragePlugins.CrashKit.Media;
 internal sealed class SimulatedMemory(DeviceImage image, int index, PersistenceDomain domain, Trace? trace, MediumFaults? faults) : IPersistentMemory
 {
     private const int LineBytes = 64;
+    private const int PageBytes = 4096;
+
+    private volatile bool _isLost;
 
     public long Length { get; } = image.Length;
 
@@ -13,11 +16,16 @@ internal sealed class SimulatedMemory(DeviceImage image, int index, PersistenceD
 
     public bool IsEmulated => true;
 
-    public ReadOnlySpan<byte> View(long offset, int length) => image.View(offset, length);
+    public ReadOnlySpan<byte> View(long offset, int length)
+    {
+        ReadOnlySpan<byte> view = image.View(offset, length);
+        return faults is null || length == 0 ? view : Readable(offset, view);
+    }
 
     public void Store(long offset, ReadOnlySpan<byte> data)
     {
         if (data.IsEmpty) return;
+        ThrowIfLost();
         faults?.BeforeWrite(index, offset, data.Length, ContentClass.JournalRecord);
         trace?.Add(TraceKind.Store, index, offset, data.Length, data);
         image.Write(offset, data);
@@ -35,6 +43,7 @@ internal sealed class SimulatedMemory(DeviceImage image, int index, PersistenceD
 
         StoreAndFlush(offset, data[..(int)(firstLine - offset)]);
         ReadOnlySpan<byte> lines = data[(int)(firstLine - offset)..(int)(lastLine - offset)];
+        ThrowIfLost();
         faults?.BeforeWrite(index, firstLine, lines.Length, ContentClass.JournalRecord);
         trace?.Add(TraceKind.StoreNonTemporal, index, firstLine, lines.Length, lines);
         image.Write(firstLine, lines);
@@ -62,12 +71,36 @@ internal sealed class SimulatedMemory(DeviceImage image, int index, PersistenceD
 
     public void ThrowIfLost()
     {
+        if (_isLost) throw new StorageException(StorageError.Io, "mapped access", "simulated device", -1, 0, "the mapping was lost: injected by the crash kit");
+    }
+
+    // A page that cannot be read is replaced by one of zeros, and the mapping is lost from then on: what the host makes of SIGBUS.
+    private ReadOnlySpan<byte> Readable(long offset, ReadOnlySpan<byte> view)
+    {
+        byte[]? copy = null;
+        for (long page = offset / PageBytes * PageBytes; page < offset + view.Length; page += PageBytes)
+        {
+            long from = Math.Max(page, offset), to = Math.Min(page + PageBytes, offset + view.Length);
+            try
+            {
+                faults!.BeforeRead(index, from, (int)(to - from));
+            }
+            catch (StorageException)
+            {
+                _isLost = true;
+                copy ??= view.ToArray();
+                copy.AsSpan((int)(from - offset), (int)(to - from)).Clear();
+            }
+        }
+
+        return copy ?? view;
     }
 
     private void Attempt(TraceEvent? entry)
     {
         try
         {
+            ThrowIfLost();
             faults?.BeforeFlush(index);
         }
         catch (StorageException failure)

@@ -1,5 +1,6 @@
 using StoragePlugins.CrashKit.Checking;
 using StoragePlugins.CrashKit.Exploring;
+using StoragePlugins.CrashKit.Faults;
 using StoragePlugins.CrashKit.Subjects;
 using StoragePlugins.CrashKit.Workloads;
 
@@ -10,6 +11,9 @@ public sealed record CrashFailure
 {
     internal CrashFailure(TestedPipeline pipeline, long workloadIndex, Workload workload, ExplorerSettings settings) =>
         (Pipeline, WorkloadIndex, Workload, Settings) = (pipeline, workloadIndex, workload, settings);
+
+    /// <summary>The same with another workload, yet without what came of it.</summary>
+    internal CrashFailure Of(Workload workload, ExplorerSettings settings) => new(Pipeline, WorkloadIndex, workload, settings) { Seed = Seed };
 
     /// <summary>The composition that failed.</summary>
     public TestedPipeline Pipeline { get; }
@@ -24,13 +28,13 @@ public sealed record CrashFailure
     public Workload Workload { get; }
 
     /// <summary>What does not hold.</summary>
-    public Invariant Invariant => Hang?.Invariant ?? State?.Invariant ?? Run!.Problem!.Invariant;
+    public Invariant Invariant => Hang?.Invariant ?? Fault?.Problem.Invariant ?? State?.Invariant ?? Run!.Problem!.Invariant;
 
     /// <summary>By which tier it was found; <see cref="Tier.Live"/> when no power cut was needed.</summary>
-    public Tier Tier => State?.Tier ?? Tier.Live;
+    public Tier Tier => Fault is null ? State?.Tier ?? Tier.Live : Tier.Fault;
 
     /// <summary>How it was seen.</summary>
-    public string Message => Hang is not null ? Hang.Message : State is { Problem: InvariantBrokenException broken } ? broken.Message
+    public string Message => Hang is not null ? Hang.Message : Fault is not null ? $"{Fault.Kind}: {Fault.Problem.Message}" : State is { Problem: InvariantBrokenException broken } ? broken.Message
         : State is { Problem: { } problem } ? $"{problem.GetType().Name}: {problem.Message}" : Run!.Problem!.Message;
 
     /// <summary>The failure in lines of text.</summary>
@@ -44,6 +48,9 @@ public sealed record CrashFailure
 
     /// <summary>The workload as it was run; null when it did not end.</summary>
     internal WorkloadRun? Run { get; init; }
+
+    /// <summary>The damage that did it; null when the devices did what they promise.</summary>
+    public FaultFinding? Fault { get; init; }
 
     internal ExplorerSettings Settings { get; }
 

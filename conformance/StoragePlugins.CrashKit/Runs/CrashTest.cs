@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using StoragePlugins.CrashKit.Checking;
 using StoragePlugins.CrashKit.Exploring;
+using StoragePlugins.CrashKit.Faults;
 using StoragePlugins.CrashKit.Media;
 using StoragePlugins.CrashKit.Models;
 using StoragePlugins.CrashKit.Recording;
@@ -28,6 +29,7 @@ public sealed class CrashTest
     private readonly List<TestedPipeline> _variants;
     private readonly CrashTestSettings _settings;
     private readonly StateLedger _ledger = new();
+    private readonly FaultTally _faults = new();
     private readonly List<CrashFailure> _failures = [];
     private readonly Stopwatch _clock = new();
     private readonly List<WorkloadPlan> _plans = [];
@@ -73,6 +75,7 @@ public sealed class CrashTest
                 DistinctStates = _ledger.DistinctStates,
                 JudgedStates = _ledger.Judged,
                 ByTier = _ledger.JudgedByTier,
+                Faults = _faults.Counts(),
                 Workloads = Interlocked.Read(ref _workloads),
                 TraceEvents = Interlocked.Read(ref _traceEvents),
                 Elapsed = _clock.Elapsed,
@@ -184,8 +187,14 @@ public sealed class CrashTest
             return;
         }
 
-        var judge = new PipelineJudge(pipeline, run, settings, _ledger, new JudgeDepth { Foreign = _settings.Foreign }, random, stop.Token);
-        var explorer = new StateExplorer(run.Start, run.Trace, settings, _ledger);
+        if (_settings.FaultsEvery > 0 && WorkloadPlan.Seeded(_settings.Seed, index, salt: 2).Next(_settings.FaultsEvery) == 0) ExploreFaults(failure, domain, random, watch, stop);
+        else ExploreStates(failure, run, new JudgeDepth { Foreign = _settings.Foreign }, random, watch, stop);
+    }
+
+    private void ExploreStates(CrashFailure failure, WorkloadRun run, JudgeDepth depth, Random random, Watch watch, CancellationTokenSource stop)
+    {
+        var judge = new PipelineJudge(failure.Pipeline, run, failure.Settings, _ledger, depth, random, stop.Token);
+        var explorer = new StateExplorer(run.Start, run.Trace, failure.Settings, _ledger);
         void Judge(Machine machine, long tick, Tier tier) => watch.While(failure, $"the recovery of a state of tick {tick}", () =>
         {
             judge.Judge(machine, tick, tier);
@@ -196,6 +205,32 @@ public sealed class CrashTest
             Fail(failure with { State = broken }, stop);
             return;
         }
+    }
+
+    // Errors that the running system meets, each in a run of its own with the power cuts after it; then damage to what the run left.
+    private void ExploreFaults(CrashFailure failure, PersistenceDomain domain, Random random, Watch watch, CancellationTokenSource stop)
+    {
+        WorkloadRun run = failure.Run!;
+        foreach (DeviceFault fault in RunningFaults.Of(run.Trace, random))
+        {
+            if (stop.IsCancellationRequested) return;
+            Workload workload = failure.Workload with { Fault = fault };
+            CrashFailure erring = failure.Of(workload, failure.Settings with { CountAs = Tier.Fault, Limits = RunningFaults.Limits });
+            WorkloadRun met = watch.While(erring, $"the workload with {fault}", () => WorkloadRun.Execute(failure.Pipeline, workload, _settings.Model, domain));
+            if (!met.FaultHasStruck) continue;
+            _faults.Count(fault.Kind, met.Problem is not null ? FaultOutcome.Silent : met.FaultWasTold ? FaultOutcome.Detected : FaultOutcome.Harmless);
+            erring = erring with { Run = met };
+            if (met.Problem is not null) Fail(erring, stop);
+            else ExploreStates(erring, met, JudgeDepth.Bare, random, watch, stop);
+        }
+
+        var explorer = new FaultExplorer(failure.Pipeline, run, failure.Settings, _ledger, _faults, random, stop.Token);
+        void Watched(string what, Action work) => watch.While(failure, what, () =>
+        {
+            work();
+            return true;
+        });
+        foreach (FaultFinding finding in explorer.Explore(Watched)) Fail(failure with { Fault = finding }, stop);
     }
 
     private void Fail(CrashFailure failure, CancellationTokenSource stop)

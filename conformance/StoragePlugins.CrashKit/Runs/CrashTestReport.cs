@@ -1,4 +1,5 @@
 using StoragePlugins.CrashKit.Exploring;
+using StoragePlugins.CrashKit.Faults;
 using StoragePlugins.CrashKit.Models;
 
 namespace StoragePlugins.CrashKit.Runs;
@@ -26,6 +27,9 @@ public sealed record CrashTestReport
 
     /// <summary>Judged states by the tier that chose them.</summary>
     public required IReadOnlyDictionary<Tier, long> ByTier { get; init; }
+
+    /// <summary>What became of the faults of devices, by kind.</summary>
+    public required IReadOnlyList<FaultCount> Faults { get; init; }
 
     public required long Workloads { get; init; }
 

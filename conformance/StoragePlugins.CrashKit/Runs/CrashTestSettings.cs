@@ -30,6 +30,9 @@ public sealed record CrashTestSettings
     /// <summary>Ends the run as well, after so many failures.</summary>
     public int StopAfter { get; init; } = 1;
 
+    /// <summary>One workload in so many meets devices that err, in place of plain power cuts; 0 for none.</summary>
+    public int FaultsEvery { get; init; } = 8;
+
     /// <summary>A second opinion; null for none.</summary>
     public IForeignReader? Foreign { get; init; }
 

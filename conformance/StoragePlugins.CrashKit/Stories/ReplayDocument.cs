@@ -3,6 +3,7 @@ using System.Text.Json;
 using System.Text.Json.Serialization;
 using StoragePlugins.CrashKit.Checking;
 using StoragePlugins.CrashKit.Exploring;
+using StoragePlugins.CrashKit.Faults;
 using StoragePlugins.CrashKit.Media;
 using StoragePlugins.CrashKit.Models;
 using StoragePlugins.CrashKit.Recording;
@@ -17,7 +18,7 @@ internal sealed record ReplayDocument
     public const string Mark = "StoragePlugins crash replay";
 
     /// <summary>Raised when what is written changes.</summary>
-    public const int PresentVersion = 1;
+    public const int PresentVersion = 2;
 
     public static JsonSerializerOptions Json { get; } = new()
     {
@@ -53,7 +54,7 @@ internal sealed record ReplayDocument
 
     public long WorkloadIndex { get; init; }
 
-    public SavedWorkload Workload { get; init; } = new(0, [], -1, 0, "");
+    public SavedWorkload Workload { get; init; } = new(0, [], null, 0, "");
 
     /// <summary>It did not end; there is no state.</summary>
     public bool IsHang { get; init; }
@@ -62,11 +63,11 @@ internal sealed record ReplayDocument
     public SavedState? State { get; init; }
 }
 
-internal sealed record SavedWorkload(long DiskBytes, GuestOperation[][] Steps, int FailingFlush, int QuietSteps, string Origin)
+internal sealed record SavedWorkload(long DiskBytes, GuestOperation[][] Steps, DeviceFault? Fault, int QuietSteps, string Origin)
 {
-    public static SavedWorkload Of(Workload workload) => new(workload.DiskBytes, [.. workload.Steps.Select(step => step.ToArray())], workload.FailingFlush, workload.QuietSteps, workload.Origin);
+    public static SavedWorkload Of(Workload workload) => new(workload.DiskBytes, [.. workload.Steps.Select(step => step.ToArray())], workload.Fault, workload.QuietSteps, workload.Origin);
 
-    public Workload ToWorkload() => new(DiskBytes, [.. Steps.Select(step => (IReadOnlyList<GuestOperation>)step)]) { FailingFlush = FailingFlush, QuietSteps = QuietSteps, Origin = Origin };
+    public Workload ToWorkload() => new(DiskBytes, [.. Steps.Select(step => (IReadOnlyList<GuestOperation>)step)]) { Fault = Fault, QuietSteps = QuietSteps, Origin = Origin };
 }
 
 /// <summary>What there was, what happened, and what the power cut left.</summary>

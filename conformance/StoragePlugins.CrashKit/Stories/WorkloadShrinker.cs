@@ -129,9 +129,8 @@ internal sealed class WorkloadShrinker
 
     private void WithoutInjectedFailure()
     {
-        int failing = _best.Workload.FailingFlush;
-        if (failing < 0 || Keep(_best.Workload with { FailingFlush = -1 })) return;
-        for (int earlier = 0; earlier < failing; earlier++) if (Keep(_best.Workload with { FailingFlush = earlier })) return;
+        if (_best.Workload.Fault is not { } fault || Keep(_best.Workload with { Fault = null })) return;
+        for (int earlier = 0; earlier < fault.Number; earlier++) if (Keep(_best.Workload with { Fault = fault with { Number = earlier } })) return;
     }
 
     private void DropSteps() => Reduction.Minimal(_best.Workload.Steps, steps => Keep(With(steps)));

@@ -170,8 +170,28 @@ internal sealed partial class GuestHistory
     /// <exception cref="InvariantBrokenException">It shows what it must not.</exception>
     public void Judge(ReadOnlySpan<byte> shown, long tick)
     {
-        long orderedTo = long.MinValue;
-        long witness = -1;
+        JudgeSectors(shown, tick, tick, out long orderedTo, out long witness);
+        if (_barriers.Count > 0) JudgeOrder(shown, tick, orderedTo, witness);
+    }
+
+    /// <summary>Judges what the disk shows when the last promises before a power cut are void.</summary>
+    /// <param name="shown">The disk.</param>
+    /// <param name="owed">The promises of this tick hold.</param>
+    /// <param name="tick">What was submitted by this tick may be there.</param>
+    /// <exception cref="InvariantBrokenException">It shows what it must not.</exception>
+    public void JudgeRolledBack(ReadOnlySpan<byte> shown, long owed, long tick) => JudgeSectors(shown, owed, tick, out _, out _);
+
+    /// <summary>Whether a sector ever showed these bytes.</summary>
+    public bool HasShown(long sector, ReadOnlySpan<byte> bytes)
+    {
+        if (!_sectors.TryGetValue(sector, out List<SectorVersion>? versions)) return bytes.SequenceEqual(Initial(sector, bytes.Length));
+        foreach (SectorVersion version in versions) if (bytes.SequenceEqual(version.Content.AsSpan(0, bytes.Length))) return true;
+        return false;
+    }
+
+    private void JudgeSectors(ReadOnlySpan<byte> shown, long owed, long tick, out long orderedTo, out long witness)
+    {
+        (orderedTo, witness) = (long.MinValue, -1);
         for (long s = 0; s * SectorBytes < shown.Length; s++)
         {
             ReadOnlySpan<byte> sector = shown[(int)(s * SectorBytes)..Math.Min(shown.Length, (int)((s + 1) * SectorBytes))];
@@ -181,13 +201,11 @@ internal sealed partial class GuestHistory
                 continue;
             }
 
-            int oldest = OldestAllowed(versions, tick);
+            int oldest = OldestAllowed(versions, owed);
             int found = Find(versions, sector, oldest, tick);
             if (found < 0) throw Explain(s, sector, versions, oldest, tick);
             if (_barriers.Count > 0 && versions[found].Span.Begin > orderedTo) (orderedTo, witness) = (versions[found].Span.Begin, s);
         }
-
-        if (_barriers.Count > 0) JudgeOrder(shown, tick, orderedTo, witness);
     }
 
     private static Span<byte> Sector(byte[] disk, long s) => disk.AsSpan((int)(s * SectorBytes), (int)Math.Min(SectorBytes, disk.Length - (s * SectorBytes)));

@@ -1,3 +1,5 @@
+using StoragePlugins.CrashKit.Faults;
+
 namespace StoragePlugins.CrashKit.Workloads;
 
 /// <summary>What a guest, or its operator, does.</summary>
@@ -69,8 +71,8 @@ public sealed record GuestOperation(GuestAction Action, long Offset = 0, long Le
 /// <param name="Steps">In order.</param>
 public sealed record Workload(long DiskBytes, IReadOnlyList<IReadOnlyList<GuestOperation>> Steps)
 {
-    /// <summary>At so many flushes of the devices, counted from 0, the flush fails; −1 for never.</summary>
-    public int FailingFlush { get; init; } = -1;
+    /// <summary>An error of a device on the way; null for none.</summary>
+    public DeviceFault? Fault { get; init; }
 
     /// <summary>So many steps at the start only prepare: no power cut is tried in them.</summary>
     public int QuietSteps { get; init; }

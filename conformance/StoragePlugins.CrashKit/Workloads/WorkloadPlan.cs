@@ -1,3 +1,5 @@
+using StoragePlugins.CrashKit.Faults;
+
 namespace StoragePlugins.CrashKit.Workloads;
 
 /// <summary>
@@ -168,7 +170,7 @@ public sealed class WorkloadPlan
             else steps.Add([Any(random)]);
         }
 
-        return new Workload(_disk, steps) { Origin = "fuzzed", FailingFlush = random.Next(6) == 0 ? random.Next(12) : -1 };
+        return new Workload(_disk, steps) { Origin = "fuzzed", Fault = random.Next(6) == 0 ? new DeviceFault(FaultKind.FlushFails, random.Next(12)) : null };
     }
 
     /// <summary>Random numbers that depend on nothing but these: the same in every process.</summary>

@@ -1,4 +1,5 @@
 using StoragePlugins.CrashKit.Checking;
+using StoragePlugins.CrashKit.Faults;
 using StoragePlugins.CrashKit.Media;
 using StoragePlugins.CrashKit.Models;
 using StoragePlugins.CrashKit.Recording;
@@ -11,18 +12,19 @@ internal sealed class WorkloadRun
 {
     private readonly TestedPipeline _pipeline;
     private readonly Machine _machine;
-    private readonly CountedFlushFault? _fault;
+    private readonly StrikingFault? _fault;
+    private bool _hadStruckBefore;
     private OpenedSubject? _opened;
     private IVirtualDisk? _disk;
 
-    private WorkloadRun(TestedPipeline pipeline, Machine machine, byte[] initial, int failingFlush)
+    private WorkloadRun(TestedPipeline pipeline, Machine machine, byte[] initial, DeviceFault? fault)
     {
         _pipeline = pipeline;
         _machine = machine;
         Start = machine.Copy();
         Trace = new Trace();
         History = new GuestHistory(initial, (ulong)HashCode.Combine(pipeline.Name, pipeline.Variant));
-        if (failingFlush >= 0) _fault = new CountedFlushFault(failingFlush);
+        if (fault is not null) _fault = new StrikingFault(fault);
     }
 
     private WorkloadRun(TestedPipeline pipeline, Machine start, Trace trace, GuestHistory history)
@@ -44,6 +46,12 @@ internal sealed class WorkloadRun
     /// <summary>Whether the journal promises whole transactions.</summary>
     public bool IsAtomic { get; private set; }
 
+    /// <summary>The workload's fault happened.</summary>
+    public bool FaultHasStruck => _fault is { HasStruck: true };
+
+    /// <summary>The running system reported it: to the guest, or to who opened or closed the image.</summary>
+    public bool FaultWasTold { get; private set; }
+
     /// <summary>What the running system itself did wrong; the trace ends there.</summary>
     public InvariantBrokenException? Problem { get; private set; }
 
@@ -62,7 +70,7 @@ internal sealed class WorkloadRun
     /// <param name="snapshots">What snapshots it has.</param>
     public static WorkloadRun Execute(TestedPipeline pipeline, Workload workload, Machine machine, byte[] initial, IEnumerable<SnapshotLife> snapshots)
     {
-        var run = new WorkloadRun(pipeline, machine, initial, workload.FailingFlush);
+        var run = new WorkloadRun(pipeline, machine, initial, workload.Fault);
         run.History.Snapshots.AddRange(snapshots);
         try
         {
@@ -107,8 +115,10 @@ internal sealed class WorkloadRun
         }
         catch (Exception e) when (_fault is { HasStruck: true } && FailureOf(e) is { } failure)
         {
-            foreach (OperationRecord record in History.Operations) if (record.Span.End == long.MaxValue) record.Outcome = $"failed: {failure.Message}";
-            ProveFinal();
+            FaultWasTold = true;
+            foreach (OperationRecord record in History.Operations) if (record.Span.End == long.MaxValue) record.Outcome ??= $"failed: {failure.Message}";
+            // A write that failed may be tried again; a sync never.
+            if (_fault.IsFinal || failure is DurabilityLostException) ProveFinal();
         }
     }
 
@@ -128,7 +138,7 @@ internal sealed class WorkloadRun
         try
         {
             _disk!.Flush();
-            throw new InvariantBrokenException(Invariant.I13FailuresAreTold, "a flush of the device failed, and a later flush of the guest was acknowledged");
+            throw new InvariantBrokenException(Invariant.I13FailuresAreTold, "durability was lost, and a later flush of the guest was acknowledged");
         }
         catch (StorageException e)
         {
@@ -138,7 +148,7 @@ internal sealed class WorkloadRun
         try
         {
             _opened!.Image.Close();
-            throw new InvariantBrokenException(Invariant.I13FailuresAreTold, "a flush of the device failed, and the image was closed as if nothing had happened");
+            throw new InvariantBrokenException(Invariant.I13FailuresAreTold, "durability was lost, and the image was closed as if nothing had happened");
         }
         catch (StorageException)
         {
@@ -154,6 +164,7 @@ internal sealed class WorkloadRun
 
     private void Open()
     {
+        _hadStruckBefore = FaultHasStruck;
         _opened = _pipeline.Open(_machine, trace: Trace, faults: _fault);
         _disk = _opened.Image.OpenDisk("");
         IsAtomic = _opened.IsAtomic;
@@ -162,8 +173,14 @@ internal sealed class WorkloadRun
     private void Do(OperationRecord record)
     {
         GuestOperation operation = record.Operation;
-        if (operation.ChangesRange) Change(record, operation with { Length = Math.Min(operation.Length, _disk!.Length - operation.Offset) });
-        else if (operation.Action is GuestAction.Flush) Flush(_disk!.Flush);
+        if (operation.ChangesRange)
+        {
+            if (!TryChange(record, operation with { Length = Math.Min(operation.Length, _disk!.Length - operation.Offset) })) return;
+        }
+        else if (operation.Action is GuestAction.Flush)
+        {
+            if (!TryFlush(record)) return;
+        }
         else if (operation.Action is GuestAction.Barrier) Barrier();
         else if (operation.Action is GuestAction.Reopen) Reopen();
         else if (operation.Action is GuestAction.Abandon) Abandon();
@@ -173,14 +190,63 @@ internal sealed class WorkloadRun
         if (operation.Action is GuestAction.ForcedWrite or GuestAction.Resize or GuestAction.ApplySnapshot or GuestAction.CreateSnapshot or GuestAction.DeleteSnapshot) History.Owe(record.Span.End);
     }
 
-    private void Change(OperationRecord record, GuestOperation operation)
+    // What failed for want of a write promises nothing: each sector shows its old or its new value from then on, and the guest goes on.
+    private bool TryChange(OperationRecord record, GuestOperation operation)
     {
         if (operation.Length <= 0)
         {
             record.Outcome = "skipped: beyond the end";
-            return;
+            return true;
         }
 
+        byte[] before = _fault is null ? [] : History.Now.Slice((int)operation.Offset, (int)operation.Length).ToArray();
+        try
+        {
+            Change(record, operation);
+            return true;
+        }
+        catch (StorageException failure) when (failure is not DurabilityLostException && _fault is { HasStruck: true, IsFinal: false })
+        {
+            record.Outcome = $"failed: {failure.Message}";
+            FaultWasTold = true;
+            byte[] shown = new byte[operation.Length];
+            _disk!.Read(operation.Offset, shown);
+            CompareFailed(operation, before, shown);
+            History.Settle(record, operation.Offset, shown);
+            return false;
+        }
+    }
+
+    private bool TryFlush(OperationRecord record)
+    {
+        try
+        {
+            Flush(_disk!.Flush);
+            return true;
+        }
+        catch (StorageException failure) when (failure is not DurabilityLostException && _fault is { HasStruck: true, IsFinal: false })
+        {
+            record.Outcome = $"failed: {failure.Message}";
+            FaultWasTold = true;
+            return false;
+        }
+    }
+
+    private void CompareFailed(GuestOperation operation, ReadOnlySpan<byte> before, ReadOnlySpan<byte> shown)
+    {
+        for (int at = 0; at < shown.Length;)
+        {
+            long place = operation.Offset + at;
+            int part = (int)Math.Min(shown.Length - at, GuestHistory.SectorBytes - (place % GuestHistory.SectorBytes));
+            ReadOnlySpan<byte> found = shown.Slice(at, part);
+            if (!found.SequenceEqual(before.Slice(at, part)) && !found.SequenceEqual(History.Now.Slice((int)place, part)))
+                throw new InvariantBrokenException(Invariant.I5OldOrNew, $"after a write that failed, {part} bytes at {place} are neither as before it nor as written");
+            at += part;
+        }
+    }
+
+    private void Change(OperationRecord record, GuestOperation operation)
+    {
         byte[] bytes = new byte[operation.Length];
         bool isWrite = operation.Action is GuestAction.Write or GuestAction.ForcedWrite;
         if (isWrite) Stamp.Fill(bytes, operation.Offset, record.Number);
@@ -208,7 +274,9 @@ internal sealed class WorkloadRun
     private void Flush(Action flush)
     {
         long begin = Trace.Tick();
+        bool wasLost = _fault is { IsFinal: true, HasStruck: true } && !_hadStruckBefore;
         flush();
+        if (wasLost) throw new InvariantBrokenException(Invariant.I13FailuresAreTold, "a sync of the device failed, and a later flush of the guest was acknowledged");
         History.Flushed(begin, Trace.Tick());
     }
 
@@ -328,20 +396,6 @@ internal sealed class WorkloadRun
             long s = differs / GuestHistory.SectorBytes;
             ReadOnlySpan<byte> sector = shown.AsSpan((int)(s * 512))[..(int)Math.Min(512, shown.Length - (s * 512))];
             throw new InvariantBrokenException(Invariant.I5OldOrNew, $"{when} sector {s} shows {Stamp.Describe(sector, s)}, not what was written last (no crash)");
-        }
-    }
-
-    /// <summary>The n-th flush or fence of any device fails, once, as Linux reports it.</summary>
-    private sealed class CountedFlushFault(int failing) : MediumFaults
-    {
-        private int _count;
-
-        public bool HasStruck => Volatile.Read(ref _count) > failing;
-
-        public override void BeforeFlush(int device)
-        {
-            if (Interlocked.Increment(ref _count) - 1 == failing)
-                throw new StorageException(StorageError.Io, "fdatasync", "simulated device", -1, 0, "injected by the crash kit");
         }
     }
 }

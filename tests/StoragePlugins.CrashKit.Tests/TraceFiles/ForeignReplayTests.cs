@@ -84,7 +84,7 @@ public sealed class ForeignReplayTests(Xunit.Abstractions.ITestOutputHelper outp
         // One of the long random ones.
         Workload workload = Enumerable.Range(plan.AlphabetSize, 16).Select(i => plan[i]).MaxBy(candidate => candidate.Steps.Count)!;
         Machine machine = s_journal.Create(DiskBytes, PersistenceModel.Disk);
-        WorkloadRun run = WorkloadRun.Execute(s_journal, workload with { FailingFlush = -1 }, machine, new byte[DiskBytes], []);
+        WorkloadRun run = WorkloadRun.Execute(s_journal, workload with { Fault = null }, machine, new byte[DiskBytes], []);
         if (run.Problem is not null) throw run.Problem;
         return (run, machine);
     }

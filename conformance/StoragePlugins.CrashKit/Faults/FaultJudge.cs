@@ -1,0 +1,128 @@
+using StoragePlugins.CrashKit.Checking;
+using StoragePlugins.CrashKit.Media;
+using StoragePlugins.CrashKit.Recording;
+using StoragePlugins.CrashKit.Subjects;
+using StoragePlugins.CrashKit.Workloads;
+
+namespace StoragePlugins.CrashKit.Faults;
+
+/// <summary>A state without damage, against which damaged ones are held.</summary>
+/// <param name="Tick">When the power went.</param>
+/// <param name="Devices">The devices' bytes.</param>
+/// <param name="View">What the image shows.</param>
+internal sealed record SoundState(long Tick, IReadOnlyList<byte[]> Devices, GuestView View);
+
+/// <summary>Says what became of damage. Not thread-safe.</summary>
+internal sealed class FaultJudge(TestedPipeline pipeline, WorkloadRun run)
+{
+    /// <summary>Opens the damaged image and judges. The machine is left as that leaves it.</summary>
+    /// <param name="machine">The damaged devices.</param>
+    /// <param name="damage">What was done to them.</param>
+    /// <param name="sound">What they were before.</param>
+    /// <exception cref="InvariantBrokenException">Nobody saw it, and it did harm; or it was met with an error that is none.</exception>
+    public FaultOutcome Judge(Machine machine, Damage damage, SoundState sound)
+    {
+        GuestView? seen = Look(machine, damage, sound.Tick, damage.Unreadable);
+        FaultOutcome outcome = seen is null ? FaultOutcome.Detected : Classify(seen, damage, sound);
+        if (outcome == FaultOutcome.Silent) throw Silent(seen!, damage, sound);
+        if (damage.IsPassing) RequireUnharmed(machine, damage, sound);
+        return outcome;
+    }
+
+    private GuestView? Look(Machine machine, Damage damage, long tick, MediumFaults? faults)
+    {
+        try
+        {
+            return GuestView.Of(pipeline, machine, run.History, tick, faults);
+        }
+        catch (Exception told) when (told is StorageException or DiagnosticException)
+        {
+            return null;
+        }
+        catch (Exception problem) when (problem is not (InvariantBrokenException or OperationCanceledException))
+        {
+            throw new InvariantBrokenException(Invariant.I14DamageIsSeen, $"{damage.Text} was met with {problem.GetType().Name}: {problem.Message}", problem);
+        }
+    }
+
+    // What could not be read for a moment must not have cost anything.
+    private void RequireUnharmed(Machine machine, Damage damage, SoundState sound)
+    {
+        GuestView again;
+        try
+        {
+            again = GuestView.Of(pipeline, machine, run.History, sound.Tick);
+        }
+        catch (Exception problem) when (problem is StorageException or DiagnosticException)
+        {
+            throw new InvariantBrokenException(Invariant.I14DamageIsSeen, $"{damage.Text}: once it can be read again the image does not open any more: {problem.Message}", problem);
+        }
+
+        if (again.Broken is { } broken) throw new InvariantBrokenException(Invariant.I14DamageIsSeen, $"{damage.Text}: once it can be read again {broken.Message}", broken);
+        if (again.Corruptions > 0 || again.Leaks > sound.View.Leaks)
+            throw new InvariantBrokenException(Invariant.I14DamageIsSeen, $"{damage.Text}: once it can be read again the check finds {again.Corruptions} corruptions and {again.Leaks} leaks");
+    }
+
+    private FaultOutcome Classify(GuestView seen, Damage damage, SoundState sound)
+    {
+        if (seen.Corruptions > 0 || seen.Leaks > sound.View.Leaks) return FaultOutcome.Detected;
+        if (seen.Broken is null) return FaultOutcome.Harmless;
+        IReadOnlyList<(long Sector, byte[] Seen, byte[] Right)>? differences = seen.DifferencesFrom(sound.View);
+        if (differences is not null && IsConfined(differences, damage, sound)) return FaultOutcome.ConfinedData;
+        if (IsRolledBack(seen, damage, sound.Tick)) return FaultOutcome.RolledBack;
+        return differences is not null && !HitsJournal(damage, sound.Tick) && differences.All(IsStale) ? FaultOutcome.Stale : FaultOutcome.Silent;
+    }
+
+    private static bool IsConfined(IReadOnlyList<(long Sector, byte[] Seen, byte[] Right)> differences, Damage damage, SoundState sound)
+    {
+        (byte[] Before, byte[] After)[] damaged = [.. damage.Sectors(sound.Devices[damage.Device])];
+        return differences.All(difference => damaged.Any(sector =>
+            sector.Before.AsSpan(0, difference.Right.Length).SequenceEqual(difference.Right) && sector.After.AsSpan(0, difference.Seen.Length).SequenceEqual(difference.Seen)));
+    }
+
+    private bool IsStale((long Sector, byte[] Seen, byte[] Right) difference) =>
+        !difference.Seen.AsSpan().ContainsAnyExcept((byte)0) || run.History.HasShown(difference.Sector, difference.Seen);
+
+    private bool HitsJournal(Damage damage, long tick) => JournalEvents(tick).Any(entry => damage.Hits(entry.Device, entry.Offset, entry.Length));
+
+    private IEnumerable<TraceEvent> JournalEvents(long tick) => run.Trace.Events.Where(entry => entry.Begin <= tick
+        && (entry is { Kind: TraceKind.Write, Content: ContentClass.JournalRecord } or { Kind: TraceKind.Store or TraceKind.StoreNonTemporal }));
+
+    // The promises that the newest records made are void when one of those is hit.
+    private bool IsRolledBack(GuestView seen, Damage damage, long tick)
+    {
+        if (JournalEvents(tick).LastOrDefault() is not { } newest) return false;
+        long owed = run.History.Operations.Where(operation => operation.Span.Begin <= newest.Begin && newest.Begin <= operation.Span.End)
+            .Select(operation => operation.Span.Begin).DefaultIfEmpty(newest.Begin).Min() - 1;
+        if (!JournalEvents(tick).Any(entry => entry.Begin > owed && damage.Hits(entry.Device, entry.Offset, entry.Length))) return false;
+        if (!run.History.MayHaveLength(seen.Disk.Length, owed) && !run.History.MayHaveLength(seen.Disk.Length, tick)) return false;
+        try
+        {
+            run.History.JudgeRolledBack(seen.Disk, owed, tick);
+            return HasSnapshotsOf(seen, owed) || HasSnapshotsOf(seen, tick);
+        }
+        catch (InvariantBrokenException)
+        {
+            return false;
+        }
+    }
+
+    private bool HasSnapshotsOf(GuestView seen, long tick)
+    {
+        try
+        {
+            GuestPromises.JudgeSnapshots(run.History, seen.Snapshots, tick);
+            return true;
+        }
+        catch (InvariantBrokenException)
+        {
+            return false;
+        }
+    }
+
+    private static InvariantBrokenException Silent(GuestView seen, Damage damage, SoundState sound) => new(
+        Invariant.I14DamageIsSeen, $"{damage.Text}; the image opens, the check finds nothing, and {seen.Broken!.Message} ({Describe(seen, sound)})", seen.Broken);
+
+    private static string Describe(GuestView seen, SoundState sound) => seen.DifferencesFrom(sound.View) is not { } differences ? "the disks are not the same ones"
+        : $"{differences.Count} sectors differ: {string.Join(", ", differences.Take(3).Select(difference => $"{difference.Sector} {Stamp.Describe(difference.Seen, difference.Sector)} for {Stamp.Describe(difference.Right, difference.Sector)}"))}";
+}
