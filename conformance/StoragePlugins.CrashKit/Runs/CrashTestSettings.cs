@@ -31,7 +31,7 @@ public sealed record CrashTestSettings
     public int StopAfter { get; init; } = 1;
 
     /// <summary>One workload in so many meets devices that err, in place of plain power cuts; 0 for none.</summary>
-    public int FaultsEvery { get; init; } = 8;
+    public int FaultsEvery { get; init; }
 
     /// <summary>A second opinion; null for none.</summary>
     public IForeignReader? Foreign { get; init; }
