@@ -14,6 +14,7 @@ internal sealed class PageWriter(IOrderedMedium home, PageTable pages, PageReade
     /// <summary>Guests write whole sectors; what is not of them is left alone.</summary>
     private const int SectorMask = 511;
 
+    private readonly Lock _end = new();
     private long _ridden;
     private volatile bool _isRecording;
 
@@ -205,8 +206,26 @@ internal sealed class PageWriter(IOrderedMedium home, PageTable pages, PageReade
 
     private void WriteRun(long offset, ReadOnlySpan<byte> run, ContentClass content)
     {
-        home.Write(offset, run, content);
+        long end = offset + run.Length;
+        if (((offset | end) & SectorMask) == 0 || end <= home.Length) home.Write(offset, run, content);
+        else WriteAtEnd(offset, run, content);
         sync.NoteDirect(new HomeRange(offset, run.Length), content);
+    }
+
+    /// <summary>
+    /// Writes past the medium's end, which may lie before the end that the format sees. A file that ended inside a sector could lose its end in a power cut,
+    /// and with it a part of a later write to that sector. Under a lock: two writers may share the sector.
+    /// </summary>
+    private void WriteAtEnd(long offset, ReadOnlySpan<byte> run, ContentClass content)
+    {
+        Span<byte> zeros = stackalloc byte[SectorMask + 1];
+        zeros.Clear();
+        long end = offset + run.Length;
+        lock (_end)
+        {
+            if (end > home.Length && (end & SectorMask) != 0) home.Write(end, zeros[..(int)(-end & SectorMask)], content);
+            home.Write(offset, run, content);
+        }
     }
 
     /// <summary>Pages of which the write covers a part: the first and the last of a small write at most.</summary>

@@ -29,6 +29,21 @@ public sealed class HomeTests : IDisposable
     }
 
     [Fact]
+    public void Medium_that_ended_inside_a_sector_while_the_page_behind_it_was_held()
+    {
+        // Found by the crash kit: the length that the format saw was the held page's, so that it did not fill the sector at the file's own end.
+        long end = _image.Medium.Length;
+        _image.Home.Write(end + 65536 - 512, Image.Filled(512, 3), ContentClass.GuestData);
+        _image.Home.Write(end + 49, Image.Filled(20000, 4), ContentClass.GuestData);
+        Assert.Equal(0, _image.Medium.Length % 512);
+        Assert.Equal([.. Image.Filled(20000, 4), .. new byte[431]], _image.Read(end + 49, 20431));
+
+        // The next writer begins in the sector that was filled.
+        _image.Home.Write(end + 20049, Image.Filled(20000, 5), ContentClass.GuestData);
+        Assert.Equal([.. Image.Filled(20000, 4), .. Image.Filled(20000, 5)], _image.Read(end + 49, 40000));
+    }
+
+    [Fact]
     public void Image_opened_for_reading_is_shown_as_replayed_and_not_written()
     {
         _image.Commit(Image.Tables, Image.Filled(8, 1));
