@@ -11,7 +11,7 @@ internal sealed class LogReplay(IRecordLog log, RecordIdentity identity, IJourna
 
     private readonly List<(long Position, RecordHeader Header)> _chain = [];
     private readonly RevokeMap _revokes = new();
-    private byte[] _payload = new byte[64 << 10];
+    private byte[] _payload = [];
 
     public int Records => _chain.Count;
 

@@ -33,10 +33,10 @@ internal sealed class RecordBuilder(int headerBytes, int alignment, int largestF
     /// <summary>Offsets above this do not fit an entry.</summary>
     public const long MaxOffset = (1L << 56) - 1;
 
-    /// <summary>First size of the buffer: most records are one page.</summary>
+    /// <summary>First size of the buffer, made with the first record: most records are one page.</summary>
     private const int FirstBytes = 64 << 10;
 
-    private byte[] _frame = new byte[Math.Min(largestFrame, FirstBytes)];
+    private byte[] _frame = [];
     private readonly int _start = headerBytes;
     private int _end = headerBytes;
     private int _lastHead = -1;
@@ -130,7 +130,7 @@ internal sealed class RecordBuilder(int headerBytes, int alignment, int largestF
     {
         if (_end + bytes <= _frame.Length) return;
         if (_end + bytes > largestFrame) throw new InvalidOperationException($"A record of more than {largestFrame} bytes was built.");
-        Array.Resize(ref _frame, (int)Math.Min(largestFrame, Math.Max(_frame.Length * 2L, (long)_end + bytes)));
+        Array.Resize(ref _frame, (int)Math.Min(largestFrame, Math.Max(Math.Max(_frame.Length * 2L, FirstBytes), (long)_end + bytes)));
     }
 }
 

@@ -33,6 +33,9 @@ internal sealed class PmRing
     private const int TailBytes = 24;
     private const int TailSlots = 2;
 
+    /// <summary>How much of the ring is looked at in one view.</summary>
+    private const int ScanBytes = 4096;
+
     private readonly IPersistentMemory _memory;
     private readonly RecordSeal _seal;
     private readonly long _tailOffset, _offset, _length;
@@ -206,15 +209,19 @@ internal sealed class PmRing
     private ulong? LaterRecord(ulong missing)
     {
         ulong limit = missing + (ulong)(_length / LineBytes);
-        for (long place = 0; place < _length; place += LineBytes)
+        for (long start = 0; start < _length; start += ScanBytes)
         {
-            ReadOnlySpan<byte> line = _memory.View(_offset + place, LineBytes);
-            ulong lineTransaction = BinaryPrimitives.ReadUInt64LittleEndian(line[8..]);
-            if (lineTransaction > missing && lineTransaction <= limit && IsLine(line, lineTransaction)) return lineTransaction;
-            ulong markedTransaction = BinaryPrimitives.ReadUInt64LittleEndian(line[16..]);
-            if (markedTransaction > missing && markedTransaction <= limit && BinaryPrimitives.ReadUInt64LittleEndian(line) == _seal.Mark(markedTransaction)
-                && ReadMarked(place, _length - place, markedTransaction, out _) == Found.Record)
-                return markedTransaction;
+            ReadOnlySpan<byte> lines = _memory.View(_offset + start, (int)Math.Min(ScanBytes, _length - start));
+            for (int at = 0; at < lines.Length; at += LineBytes)
+            {
+                ReadOnlySpan<byte> line = lines.Slice(at, LineBytes);
+                ulong lineTransaction = BinaryPrimitives.ReadUInt64LittleEndian(line[8..]);
+                if (lineTransaction > missing && lineTransaction <= limit && IsLine(line, lineTransaction)) return lineTransaction;
+                ulong markedTransaction = BinaryPrimitives.ReadUInt64LittleEndian(line[16..]);
+                if (markedTransaction > missing && markedTransaction <= limit && BinaryPrimitives.ReadUInt64LittleEndian(line) == _seal.Mark(markedTransaction)
+                    && ReadMarked(start + at, _length - start - at, markedTransaction, out _) == Found.Record)
+                    return markedTransaction;
+            }
         }
 
         return null;

@@ -14,7 +14,7 @@ internal sealed class MapWalk(ImageScan scan)
 
     public void WalkL1(long offset, int entries, string owner, bool isActive)
     {
-        byte[] piece = new byte[PieceBytes];
+        byte[] piece = new byte[Math.Min(PieceBytes, entries * (long)sizeof(ulong))];
         for (int first = 0; first < entries; first += PieceBytes / sizeof(ulong))
         {
             int count = Math.Min(PieceBytes / sizeof(ulong), entries - first);

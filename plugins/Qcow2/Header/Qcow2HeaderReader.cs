@@ -26,7 +26,7 @@ internal sealed class Qcow2HeaderReader(IStorageMedium medium, bool forCheck, bo
 
         int clusterBits = Range("cluster_bits", U32(first, 20), Qcow2Layout.MinClusterBits, Qcow2Layout.MaxClusterBits);
         int headerLength = version == 2 ? Qcow2Layout.HeaderV2Bytes : HeaderLengthOf(first, 1 << clusterBits);
-        byte[] cluster = new byte[1 << clusterBits];
+        byte[] cluster = new byte[Math.Min(1L << clusterBits, medium.Length)];
         int clusterBytes = medium.Read(0, cluster);
         Require(headerLength <= clusterBytes, "header_length", $"at most {clusterBytes}", headerLength.ToString());
         (string? backing, int extensionsEnd) = BackingFileOf(cluster.AsSpan(0, clusterBytes));
