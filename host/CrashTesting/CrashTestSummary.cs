@@ -30,12 +30,15 @@ internal sealed record CrashTestSummary(int Seed, IReadOnlyList<CrashTestReport>
             report.DistinctStates,
             report.JudgedStates,
             ByTier = report.ByTier.ToDictionary(tier => tier.Key.ToString().ToLowerInvariant(), tier => tier.Value),
+            Faults = report.Faults.GroupBy(count => count.Kind).ToDictionary(kind => CamelCase(kind.Key), kind => kind.ToDictionary(count => CamelCase(count.Outcome), count => count.Count)),
             StatesPerSecond = Round(report.StatesPerSecond),
             Seconds = Round(report.Elapsed.TotalSeconds),
             Failures = report.Failures.Count,
         }),
         Stories = Stories.Select(story => new { story.ReplayFile, story.Story }),
     };
+
+    private static string CamelCase<T>(T value) where T : struct, Enum => System.Text.Json.JsonNamingPolicy.CamelCase.ConvertName(value.ToString());
 
     private static double Round(double value) => Math.Round(value, 1);
 }

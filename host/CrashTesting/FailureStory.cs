@@ -12,6 +12,12 @@ internal sealed record FailureStory(Story Story, string? ReplayFile)
     /// <summary>Shrinks, heals, writes the file. Seconds.</summary>
     public static FailureStory Tell(CrashFailure failure, string folder, string? configuration, IForeignReader? foreign, Action<string> note, CancellationToken cancel)
     {
+        if (failure.Fault is not null)
+        {
+            string? path = Save(failure, folder, configuration, note);
+            return new FailureStory(StoragePlugins.CrashKit.Stories.Story.Of(failure, replayFile: path), path);
+        }
+
         note($"{failure.Pipeline.Name}: a failure was found; making it small");
         ShrunkFailure shrunk = Shrinker.Shrink(failure, foreign: foreign, cancellation: cancel);
         Healing healing = Healer.Suggest(shrunk.Failure, foreign: foreign, cancellation: cancel);

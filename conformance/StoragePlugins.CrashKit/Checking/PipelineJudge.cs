@@ -22,7 +22,7 @@ public interface IForeignReader
 internal sealed record JudgeDepth
 {
     /// <summary>Recovery, what the disk shows, and the format's check; nothing more.</summary>
-    public static JudgeDepth Bare { get; } = new() { ReadOnlyEvery = 0, RecoveryEvery = 0, ContinueEvery = 0, ForeignEvery = 0, RereadEvery = 0 };
+    public static JudgeDepth Bare { get; } = new() { ReadOnlyEvery = 0, RecoveryEvery = 0, ContinueEvery = 0, RereadEvery = 0 };
 
     /// <summary>Look at the state through a read-only opening first.</summary>
     public int ReadOnlyEvery { get; init; } = 8;
@@ -33,8 +33,11 @@ internal sealed record JudgeDepth
     /// <summary>Work on after the recovery, and cut the power again.</summary>
     public int ContinueEvery { get; init; } = 60;
 
-    /// <summary>Ask the foreign reader.</summary>
-    public int ForeignEvery { get; init; } = 20_000;
+    /// <summary>Ask the foreign reader: its processes take as long as some hundred states.</summary>
+    public int ForeignEvery { get; init; } = 2_500;
+
+    /// <summary>Which of them it is asked about, below <see cref="ForeignEvery"/>: runs are shorter than that, and each is to have its chance.</summary>
+    public int ForeignTurn { get; init; }
 
     /// <summary>Read the image again after its clean close.</summary>
     public int RereadEvery { get; init; } = 8;
@@ -65,7 +68,7 @@ internal sealed class PipelineJudge(TestedPipeline pipeline, WorkloadRun run, Ex
         if (readOnly is not null && !readOnly.AsSpan().SequenceEqual(_shown)) throw new InvariantBrokenException(Invariant.I9RecoveryIsIdempotent, "opened read-only before recovery the disk shows something else than after it" + GuestPromises.Difference(readOnly, _shown));
         byte[] recovered = before is not null || IsTurn(depth.ContinueEvery) || IsTurn(depth.RereadEvery) ? _shown.AsSpan().ToArray() : [];
         if (IsTurn(depth.RereadEvery)) Reread(machine, recovered);
-        if (depth.Foreign is { } foreign && (IsTurn(depth.ForeignEvery) || _judged == 1) && foreign.Judge(machine.Devices[0].Image.ToArray(), _shown, !isAtomic) is { } wrong)
+        if (depth.Foreign is { } foreign && _judged % depth.ForeignEvery == depth.ForeignTurn && foreign.Judge(machine.Devices[0].Image.ToArray(), _shown, !isAtomic) is { } wrong)
             throw new InvariantBrokenException(Invariant.I12ForeignReaderAgrees, wrong);
         if (before is not null) CrashInRecovery(before, tick, recovered);
         if (IsTurn(depth.ContinueEvery)) GoOn(machine, recovered);

@@ -13,6 +13,9 @@ internal sealed record Damage(FaultKind Kind, int Device, IReadOnlyList<(long Of
     /// <summary>What cannot be read; null when everything can.</summary>
     public UnreadableRange? Unreadable { get; init; }
 
+    /// <summary>Something should tell: a checksum, an error of the device, or a log that brings it home again.</summary>
+    public bool IsProtected { get; init; } = true;
+
     /// <summary>It can be read again later.</summary>
     public bool IsPassing => Kind == FaultKind.UnreadableSector;
 

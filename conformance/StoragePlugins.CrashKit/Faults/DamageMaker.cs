@@ -15,7 +15,6 @@ internal sealed class DamageMaker
     private readonly WorkloadRun _run;
     private readonly CrashPoint _point;
     private readonly SoundState _sound;
-    private readonly IReadOnlyList<(int Device, long Offset)> _read;
     private readonly Random _random;
     private readonly ContentClass[][] _classes;
     private readonly TraceEvent[][] _written;
@@ -27,11 +26,10 @@ internal sealed class DamageMaker
     /// <param name="point">Where the power went.</param>
     /// <param name="choice">What it left.</param>
     /// <param name="sound">The same, without damage.</param>
-    /// <param name="read">The sectors and lines that were read while the sound state was opened and read.</param>
     /// <param name="random">Seeded.</param>
-    public DamageMaker(WorkloadRun run, CrashPoint point, StateChoice choice, SoundState sound, IReadOnlyList<(int Device, long Offset)> read, Random random)
+    public DamageMaker(WorkloadRun run, CrashPoint point, StateChoice choice, SoundState sound, Random random)
     {
-        (_run, _point, _sound, _read, _random) = (run, point, sound, read, random);
+        (_run, _point, _sound, _random) = (run, point, sound, random);
         TraceEvent[] before = [.. run.Trace.Events.Where(entry => entry.Begin <= sound.Tick && !entry.Data.IsEmpty && entry.Offset + entry.Length <= sound.Devices[entry.Device].Length)];
         _written = [.. before.GroupBy(entry => entry.Content).Select(group => group.ToArray())];
         // Only of the newest state is it known what it would be without one write.
@@ -59,6 +57,11 @@ internal sealed class DamageMaker
 
     private bool IsMapped(int device) => _point.Machine.Devices[device].Domain is not null;
 
+    private bool IsProtectedPlace(int device, long offset) => IsProtected(device, _classes[device][offset / SectorBytes]);
+
+    // Records have checksums; the format's tables have none.
+    private bool IsProtected(int device, ContentClass content) => content is ContentClass.JournalRecord or ContentClass.JournalHeader || IsMapped(device);
+
     private ContentClass[][] ClassesOf(TraceEvent[] events)
     {
         ContentClass[][] classes = [.. _sound.Devices.Select(bytes => new ContentClass[(bytes.Length / SectorBytes) + 1])];
@@ -73,7 +76,7 @@ internal sealed class DamageMaker
 
     private Damage? Unreadable(FaultKind kind, bool isMapped)
     {
-        (int Device, long Offset)[] candidates = [.. _read.Where(place => IsMapped(place.Device) == isMapped)];
+        (int Device, long Offset)[] candidates = [.. _sound.Read.Where(place => IsMapped(place.Device) == isMapped)];
         // Half of the time metadata: most of what is read is the guest's data.
         (int, long)[] metadata = _random.Next(2) == 0 ? [.. candidates.Where(place => _classes[place.Device][place.Offset / SectorBytes] != ContentClass.GuestData)] : [];
         if (candidates.Length == 0) return null;
@@ -85,7 +88,12 @@ internal sealed class DamageMaker
     {
         if (Any(_inFlight) is not { } slot) return null;
         int bytes = slot.Versions[0].Content.Length;
-        var damage = new Damage(kind, slot.Device, [(slot.Offset, Garbage(bytes))], $"{(kind == FaultKind.LostSector ? "unreadable" : "garbage in")} {Name(slot.Device, slot.Offset)}, which was under write");
+        var damage = new Damage(kind, slot.Device, [(slot.Offset, Garbage(bytes))], $"{(kind == FaultKind.LostSector ? "unreadable" : "garbage in")} {Name(slot.Device, slot.Offset)}, which was under write")
+        {
+            // What a checkpoint had under way is in the log, and data has no promise but to be old or new; a table that is written in place has no second copy.
+            IsProtected = slot.Versions.All(version => version.Cause is null || IsProtected(slot.Device, version.Cause.Content)
+                || version.Cause.Content is ContentClass.Checkpoint or ContentClass.GuestData),
+        };
         return kind == FaultKind.LostSector ? damage with { Unreadable = new UnreadableRange(slot.Device, slot.Offset, bytes) } : damage;
     }
 
@@ -99,7 +107,7 @@ internal sealed class DamageMaker
         byte[] wrong = DeviceReplay.Run(_run.Start, _run.Trace, erring.Device, _sound.Tick, erring, landsAt);
         string where = landsAt is { } there ? $"went to 0x{there:x} ({_classes[erring.Device][there / SectorBytes]})" : "was lost";
         IReadOnlyList<(long, byte[])> patches = DeviceReplay.Difference(right, wrong, SectorBytes);
-        return patches.Count == 0 ? null : new Damage(kind, erring.Device, patches, $"{erring} {where}");
+        return patches.Count == 0 ? null : new Damage(kind, erring.Device, patches, $"{erring} {where}") { IsProtected = IsProtected(erring.Device, erring.Content) && patches.All(patch => IsProtectedPlace(erring.Device, patch.Item1)) };
     }
 
     // Another aligned place of the device; half of the time one that holds something of another class.
@@ -119,10 +127,10 @@ internal sealed class DamageMaker
         TraceEvent hit = Any(Any(_written)!)!;
         long at = hit.Offset + _random.NextInt64(hit.Length);
         byte[] device = _sound.Devices[hit.Device];
-        if (kind == FaultKind.BitRot) return new Damage(kind, hit.Device, [(at, [(byte)(device[at] ^ (1 << _random.Next(8)))])], $"a bit flipped in {Name(hit.Device, at)}");
+        if (kind == FaultKind.BitRot) return new Damage(kind, hit.Device, [(at, [(byte)(device[at] ^ (1 << _random.Next(8)))])], $"a bit flipped in {Name(hit.Device, at)}") { IsProtected = IsProtectedPlace(hit.Device, at) };
         int unit = IsMapped(hit.Device) ? LineBytes : SectorBytes;
         at = at / unit * unit;
-        return new Damage(kind, hit.Device, [(at, Garbage((int)Math.Min(unit, device.Length - at)))], $"garbage in {Name(hit.Device, at)}");
+        return new Damage(kind, hit.Device, [(at, Garbage((int)Math.Min(unit, device.Length - at)))], $"garbage in {Name(hit.Device, at)}") { IsProtected = IsProtectedPlace(hit.Device, at) };
     }
 
     private byte[] Garbage(int length)

@@ -17,11 +17,9 @@ internal sealed class FaultExplorer(TestedPipeline pipeline, WorkloadRun run, Ex
     /// <summary>Times that a state is damaged in each way.</summary>
     private const int TurnsPerState = 3;
 
-    private const int SectorBytes = 512, LineBytes = 64;
-
     private static readonly FaultKind[] Kinds = [.. Enum.GetValues<FaultKind>().Where(kind => kind > FaultKind.ShortWrite)];
 
-    private readonly FaultJudge _judge = new(pipeline, run);
+    private readonly FaultTrial _trial = new(pipeline, run);
 
     /// <summary>Damages states until all turns are done or the caller stops.</summary>
     /// <param name="watched">Runs what may hang: what it is, and the work.</param>
@@ -35,16 +33,20 @@ internal sealed class FaultExplorer(TestedPipeline pipeline, WorkloadRun run, Ex
             CrashPoint point = cursor.Here();
             StateChoice newest = point.Newest(point.LastEpochs());
             StateChoice choice = random.Next(3) > 0 ? newest : random.Next(2) == 0 ? point.Oldest(point.LastEpochs()) : Between(point, newest);
-            DamageMaker? maker = null;
-            watched($"the recovery of a state of tick {tick}", () => maker = Prepare(point, choice));
-            // What is broken without damage is for the other tiers to find.
-            if (maker is null) continue;
+            SoundState? sound = null;
+            watched($"the recovery of a state of tick {tick}", () => sound = _trial.Prepare(point, choice));
+            if (sound is null) continue;
+            var maker = new DamageMaker(run, point, choice, sound, random);
             for (int turn = 0; turn < TurnsPerState * Kinds.Length && !stop.IsCancellationRequested; turn++)
             {
                 if (maker.Make(Kinds[turn % Kinds.Length]) is not { } damage) continue;
                 if (!ledger.Note(HashOf(point, choice, damage), run.History.ObligationAt(tick), Tier.Fault)) continue;
                 FaultFinding? finding = null;
-                watched($"the recovery of a state of tick {tick} with {damage.Text}", () => finding = Try(point, choice, damage));
+                watched($"the recovery of a state of tick {tick} with {damage.Text}", () =>
+                {
+                    (FaultOutcome outcome, finding) = _trial.Try(point, choice, sound, damage);
+                    tally.Count(damage.Kind, outcome);
+                });
                 if (finding is not null) yield return finding;
             }
         }
@@ -71,68 +73,6 @@ internal sealed class FaultExplorer(TestedPipeline pipeline, WorkloadRun run, Ex
         return newest with { Versions = [.. newest.Versions.Select((version, i) => random.Next(oldest.Versions[i], version + 1))] };
     }
 
-    // What the state shows without damage, and what of it is read; null when it is broken already.
-    private SoundState? _sound;
-
-    private DamageMaker? Prepare(CrashPoint point, StateChoice choice)
-    {
-        Machine machine = point.Machine;
-        int devices = machine.Devices.Count;
-        machine.BeginTrial();
-        try
-        {
-            point.Apply(choice);
-            byte[][] images = [.. machine.Devices.Select(device => device.Image.ToArray())];
-            foreach (Device device in machine.Devices) device.Image.TrackReads();
-            GuestView view = GuestView.Of(pipeline, machine, run.History, point.Tick);
-            if (view.Broken is not null || view.Corruptions > 0) return null;
-            _sound = new SoundState(point.Tick, images, view);
-            return new DamageMaker(run, point, choice, _sound, [.. ReadPlaces(machine, images)], random);
-        }
-        catch (Exception problem) when (problem is StorageException or DiagnosticException or InvariantBrokenException)
-        {
-            return null;
-        }
-        finally
-        {
-            foreach (Device device in machine.Devices) device.Image.StopTrackingReads();
-            machine.Rollback(devices);
-        }
-    }
-
-    private static IEnumerable<(int Device, long Offset)> ReadPlaces(Machine machine, byte[][] images)
-    {
-        for (int d = 0; d < images.Length; d++)
-        {
-            Device device = machine.Devices[d];
-            int unit = device.Domain is null ? SectorBytes : LineBytes;
-            for (long at = 0; at < images[d].Length; at += unit) if (device.Image.WasRead(at, unit)) yield return (d, at);
-        }
-    }
-
-    private FaultFinding? Try(CrashPoint point, StateChoice choice, Damage damage)
-    {
-        Machine machine = point.Machine;
-        int devices = machine.Devices.Count;
-        machine.BeginTrial();
-        try
-        {
-            point.Apply(choice);
-            damage.Apply(machine);
-            tally.Count(damage.Kind, _judge.Judge(machine, damage, _sound!));
-            return null;
-        }
-        catch (InvariantBrokenException problem)
-        {
-            tally.Count(damage.Kind, FaultOutcome.Silent);
-            return new FaultFinding(damage.Kind, damage.Text, point.Tick, problem);
-        }
-        finally
-        {
-            machine.Rollback(devices);
-        }
-    }
-
     private static ulong HashOf(CrashPoint point, StateChoice choice, Damage damage)
     {
         ulong hash = point.HashOf(choice) ^ ((ulong)damage.Kind << 32);
@@ -142,10 +82,3 @@ internal sealed class FaultExplorer(TestedPipeline pipeline, WorkloadRun run, Ex
         return hash;
     }
 }
-
-/// <summary>Damage that nobody saw, or that was met with an error that is none.</summary>
-/// <param name="Kind">What went wrong in the device.</param>
-/// <param name="Text">Where.</param>
-/// <param name="Tick">When the power went.</param>
-/// <param name="Problem">What is wrong.</param>
-public sealed record FaultFinding(FaultKind Kind, string Text, long Tick, InvariantBrokenException Problem);

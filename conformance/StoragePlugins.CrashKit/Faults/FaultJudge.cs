@@ -6,12 +6,6 @@ using StoragePlugins.CrashKit.Workloads;
 
 namespace StoragePlugins.CrashKit.Faults;
 
-/// <summary>A state without damage, against which damaged ones are held.</summary>
-/// <param name="Tick">When the power went.</param>
-/// <param name="Devices">The devices' bytes.</param>
-/// <param name="View">What the image shows.</param>
-internal sealed record SoundState(long Tick, IReadOnlyList<byte[]> Devices, GuestView View);
-
 /// <summary>Says what became of damage. Not thread-safe.</summary>
 internal sealed class FaultJudge(TestedPipeline pipeline, WorkloadRun run)
 {
@@ -69,8 +63,8 @@ internal sealed class FaultJudge(TestedPipeline pipeline, WorkloadRun run)
         if (seen.Broken is null) return FaultOutcome.Harmless;
         IReadOnlyList<(long Sector, byte[] Seen, byte[] Right)>? differences = seen.DifferencesFrom(sound.View);
         if (differences is not null && IsConfined(differences, damage, sound)) return FaultOutcome.ConfinedData;
-        if (IsRolledBack(seen, damage, sound.Tick)) return FaultOutcome.RolledBack;
-        return differences is not null && !HitsJournal(damage, sound.Tick) && differences.All(IsStale) ? FaultOutcome.Stale : FaultOutcome.Silent;
+        if (IsRolledBack(seen, damage, sound)) return FaultOutcome.RolledBack;
+        return damage.IsProtected ? FaultOutcome.Silent : FaultOutcome.Unprotected;
     }
 
     private static bool IsConfined(IReadOnlyList<(long Sector, byte[] Seen, byte[] Right)> differences, Damage damage, SoundState sound)
@@ -80,21 +74,21 @@ internal sealed class FaultJudge(TestedPipeline pipeline, WorkloadRun run)
             sector.Before.AsSpan(0, difference.Right.Length).SequenceEqual(difference.Right) && sector.After.AsSpan(0, difference.Seen.Length).SequenceEqual(difference.Seen)));
     }
 
-    private bool IsStale((long Sector, byte[] Seen, byte[] Right) difference) =>
-        !difference.Seen.AsSpan().ContainsAnyExcept((byte)0) || run.History.HasShown(difference.Sector, difference.Seen);
-
-    private bool HitsJournal(Damage damage, long tick) => JournalEvents(tick).Any(entry => damage.Hits(entry.Device, entry.Offset, entry.Length));
-
-    private IEnumerable<TraceEvent> JournalEvents(long tick) => run.Trace.Events.Where(entry => entry.Begin <= tick
-        && (entry is { Kind: TraceKind.Write, Content: ContentClass.JournalRecord } or { Kind: TraceKind.Store or TraceKind.StoreNonTemporal }));
+    // What of a journal's writes the power cut left whole.
+    private IEnumerable<TraceEvent> JournalWrites(SoundState sound) => run.Trace.Events.Where(entry => entry.Begin <= sound.Tick
+        && (entry is { Kind: TraceKind.Write, Content: ContentClass.JournalRecord } or { Kind: TraceKind.Store or TraceKind.StoreNonTemporal })
+        && entry.Offset + entry.Length <= sound.Devices[entry.Device].Length
+        && sound.Devices[entry.Device].AsSpan((int)entry.Offset, (int)entry.Length).SequenceEqual(entry.Data.Span));
 
     // The promises that the newest records made are void when one of those is hit.
-    private bool IsRolledBack(GuestView seen, Damage damage, long tick)
+    private bool IsRolledBack(GuestView seen, Damage damage, SoundState sound)
     {
-        if (JournalEvents(tick).LastOrDefault() is not { } newest) return false;
+        long tick = sound.Tick;
+        TraceEvent[] writes = [.. JournalWrites(sound)];
+        if (writes.LastOrDefault() is not { } newest) return false;
         long owed = run.History.Operations.Where(operation => operation.Span.Begin <= newest.Begin && newest.Begin <= operation.Span.End)
             .Select(operation => operation.Span.Begin).DefaultIfEmpty(newest.Begin).Min() - 1;
-        if (!JournalEvents(tick).Any(entry => entry.Begin > owed && damage.Hits(entry.Device, entry.Offset, entry.Length))) return false;
+        if (!writes.Any(entry => entry.Begin > owed && damage.Hits(entry.Device, entry.Offset, entry.Length))) return false;
         if (!run.History.MayHaveLength(seen.Disk.Length, owed) && !run.History.MayHaveLength(seen.Disk.Length, tick)) return false;
         try
         {

@@ -61,10 +61,10 @@ public enum FaultOutcome
     RolledBack,
 
     /// <summary>
-    /// Sectors show a former value of their own, or zeros, and the metadata agree: the fault took a fact that the format keeps once and without a checksum, as
-    /// that a cluster reads as zeros.
+    /// Wrong, and nobody says so, in a place that the format keeps once and without a checksum: qcow2 has none for header, maps and refcounts. No strategy above
+    /// the device can see it; a journal's records and what a checkpoint had under way are not such places.
     /// </summary>
-    Stale,
+    Unprotected,
 
     /// <summary>Wrong, and nobody says so. A failure.</summary>
     Silent,

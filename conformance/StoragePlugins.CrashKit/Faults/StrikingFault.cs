@@ -5,6 +5,8 @@ namespace StoragePlugins.CrashKit.Faults;
 /// <summary>Lets a <see cref="DeviceFault"/> happen.</summary>
 internal sealed class StrikingFault(DeviceFault fault) : MediumFaults
 {
+    private const int SectorBytes = 512;
+
     private int _count;
 
     /// <summary>It has happened.</summary>
@@ -19,8 +21,9 @@ internal sealed class StrikingFault(DeviceFault fault) : MediumFaults
         throw new StorageException(isFull ? StorageError.NoSpace : StorageError.Io, "write", "simulated device", offset, length, "injected by the crash kit");
     }
 
+    // A disk writes whole sectors, also of a request that it fails.
     public override int WrittenOfFailed(int device, long offset, int length) =>
-        fault.Kind == FaultKind.ShortWrite ? length / 2 : 0;
+        fault.Kind == FaultKind.ShortWrite ? (int)Math.Max(0, ((offset + (length / 2)) / SectorBytes * SectorBytes) - offset) : 0;
 
     public override void BeforeFlush(int device)
     {

@@ -8,6 +8,10 @@ internal sealed class UnreadableRange(int device, long offset, int length) : Med
     private volatile bool _isRewritten;
     private volatile bool _wasMet;
 
+    public long Offset => offset;
+
+    public int Length => length;
+
     /// <summary>Somebody was refused.</summary>
     public bool WasMet => _wasMet;
 

@@ -187,8 +187,15 @@ public sealed class CrashTest
             return;
         }
 
-        if (_settings.FaultsEvery > 0 && WorkloadPlan.Seeded(_settings.Seed, index, salt: 2).Next(_settings.FaultsEvery) == 0) ExploreFaults(failure, domain, random, watch, stop);
-        else ExploreStates(failure, run, new JudgeDepth { Foreign = _settings.Foreign }, random, watch, stop);
+        ExploreStates(failure, run, Depth(index), random, watch, stop);
+        Random erring = WorkloadPlan.Seeded(_settings.Seed, index, salt: 2);
+        if (_settings.FaultsEvery > 0 && erring.Next(_settings.FaultsEvery) == 0) ExploreFaults(failure, domain, erring, watch, stop);
+    }
+
+    private JudgeDepth Depth(long index)
+    {
+        var depth = new JudgeDepth { Foreign = _settings.Foreign };
+        return depth with { ForeignTurn = WorkloadPlan.Seeded(_settings.Seed, index, salt: 3).Next(depth.ForeignEvery) };
     }
 
     private void ExploreStates(CrashFailure failure, WorkloadRun run, JudgeDepth depth, Random random, Watch watch, CancellationTokenSource stop)
@@ -230,7 +237,7 @@ public sealed class CrashTest
             work();
             return true;
         });
-        foreach (FaultFinding finding in explorer.Explore(Watched)) Fail(failure with { Fault = finding }, stop);
+        foreach (FaultFinding finding in explorer.Explore(Watched)) Fail(failure with { Fault = finding, State = finding.State }, stop);
     }
 
     private void Fail(CrashFailure failure, CancellationTokenSource stop)

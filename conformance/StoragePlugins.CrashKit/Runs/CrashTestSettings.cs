@@ -30,8 +30,8 @@ public sealed record CrashTestSettings
     /// <summary>Ends the run as well, after so many failures.</summary>
     public int StopAfter { get; init; } = 1;
 
-    /// <summary>One workload in so many meets devices that err, in place of plain power cuts; 0 for none.</summary>
-    public int FaultsEvery { get; init; }
+    /// <summary>One workload in so many meets devices that err as well: it takes as long as several others. 0 for none.</summary>
+    public int FaultsEvery { get; init; } = 16;
 
     /// <summary>A second opinion; null for none.</summary>
     public IForeignReader? Foreign { get; init; }

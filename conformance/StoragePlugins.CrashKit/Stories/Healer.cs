@@ -44,6 +44,7 @@ public sealed class Healer
     {
         ArgumentNullException.ThrowIfNull(failure);
         if (failure.State is null || failure.Run is null) return None("no power was cut: it is not for want of a flush");
+        if (failure.Fault is not null) return None("the device erred: it is not for want of a flush");
         using var budget = new TrialBudget(limits ?? new TrialLimits(), cancellation);
         if (Sight.Of(failure, foreign, budget) is not { } sight) return None("unknown: the state was not seen to fail again");
         Healing? second = Scene.SecondOf(failure) is { } inner ? new Healer(inner, isSecond: true, budget).Suggest() : null;

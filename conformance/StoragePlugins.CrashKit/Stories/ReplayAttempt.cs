@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using StoragePlugins.CrashKit.Checking;
 using StoragePlugins.CrashKit.Exploring;
+using StoragePlugins.CrashKit.Faults;
 using StoragePlugins.CrashKit.Models;
 using StoragePlugins.CrashKit.Recording;
 using StoragePlugins.CrashKit.Runs;
@@ -40,7 +41,7 @@ internal sealed class ReplayAttempt(TestedPipeline pipeline, ReplayFile file, Tr
             }
 
             if (file.Scene is null && !_document.IsHang) continue;
-            if (Explore(run) is { } broken) return StillFails(Failure(run) with { State = broken }, isAsRecorded ? "in another state" : "the strategy makes other requests now, which do not survive either");
+            if (Explore(run) is { } broken) return StillFails(broken, isAsRecorded ? "in another state" : "the strategy makes other requests now, which do not survive either");
         }
 
         return NotSeen(recorded, isAsRecorded, runs);
@@ -85,6 +86,12 @@ internal sealed class ReplayAttempt(TestedPipeline pipeline, ReplayFile file, Tr
         if (cut.ResolveAt(point) is not { } choice) return null;
         CrashFailure failure = Failure(run);
         Progress();
+        if (_document.Damage is { } damage)
+        {
+            var trial = new FaultTrial(pipeline, run);
+            return trial.Prepare(point, choice) is { } sound && trial.Try(point, choice, sound, damage.ToDamage()).Finding is { } found ? failure with { Fault = found, State = found.State } : null;
+        }
+
         BrokenState? broken = StateExplorer.Try(point, choice, _document.Tier, _sight.JudgeFor(failure, run, budget));
         return broken is null ? null : failure with { State = broken };
     }
@@ -96,10 +103,21 @@ internal sealed class ReplayAttempt(TestedPipeline pipeline, ReplayFile file, Tr
         return cursor.Here();
     }
 
-    private BrokenState? Explore(WorkloadRun run)
+    private CrashFailure? Explore(WorkloadRun run)
     {
         CrashFailure failure = Failure(run);
         var ledger = new StateLedger();
+        if (_document.Damage is not null)
+        {
+            var faults = new FaultExplorer(pipeline, run, failure.Settings, ledger, new FaultTally(), Sight.SeededFor(failure), budget.Token);
+            FaultFinding? found = faults.Explore((_, work) =>
+            {
+                Progress();
+                if (budget.TrySpend()) work();
+            }).FirstOrDefault();
+            return found is null ? null : failure with { Fault = found, State = found.State };
+        }
+
         StateJudge judge = _sight.ExploringJudge(failure, run, ledger, budget);
         void Judge(Media.Machine machine, long tick, Tier tier)
         {
@@ -107,8 +125,9 @@ internal sealed class ReplayAttempt(TestedPipeline pipeline, ReplayFile file, Tr
             if (budget.TrySpend()) judge(machine, tick, tier);
         }
 
-        return new StateExplorer(run.Start, run.Trace, failure.Settings, ledger)
+        BrokenState? broken = new StateExplorer(run.Start, run.Trace, failure.Settings, ledger)
             .Explore(run.History.TellingTicks, run.History.ObligationAt, Judge, Sight.SeededFor(failure), budget.Token, run.FirstTick).FirstOrDefault();
+        return broken is null ? null : failure with { State = broken };
     }
 
     // The same requests at the same moments, up to the power cut; their bytes may hold other salts and times.

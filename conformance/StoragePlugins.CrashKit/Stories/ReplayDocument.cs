@@ -18,7 +18,7 @@ internal sealed record ReplayDocument
     public const string Mark = "StoragePlugins crash replay";
 
     /// <summary>Raised when what is written changes.</summary>
-    public const int PresentVersion = 2;
+    public const int PresentVersion = 3;
 
     public static JsonSerializerOptions Json { get; } = new()
     {
@@ -61,7 +61,26 @@ internal sealed record ReplayDocument
 
     /// <summary>Null when no power cut was needed: then the workload is run anew.</summary>
     public SavedState? State { get; init; }
+
+    /// <summary>What became of the state's devices before they were opened; null when they did what they promise.</summary>
+    public SavedDamage? Damage { get; init; }
 }
+
+internal sealed record SavedDamage(FaultKind Kind, int Device, SavedPatch[] Patches, SavedRange? Unreadable, bool IsProtected, string Text)
+{
+    public static SavedDamage Of(Damage damage) => new(
+        damage.Kind, damage.Device, [.. damage.Patches.Select(patch => new SavedPatch(patch.Offset, patch.Bytes))], damage.Unreadable is { } range ? new SavedRange(range.Offset, range.Length) : null, damage.IsProtected, damage.Text);
+
+    /// <summary>Damage as it was found; a range that cannot be read is whole again each time.</summary>
+    public Damage ToDamage() => new(Kind, Device, [.. Patches.Select(patch => (patch.Offset, patch.Bytes))], Text)
+    {
+        Unreadable = Unreadable is { } range ? new UnreadableRange(Device, range.Offset, range.Length) : null, IsProtected = IsProtected,
+    };
+}
+
+internal sealed record SavedPatch(long Offset, byte[] Bytes);
+
+internal sealed record SavedRange(long Offset, int Length);
 
 internal sealed record SavedWorkload(long DiskBytes, GuestOperation[][] Steps, DeviceFault? Fault, int QuietSteps, string Origin)
 {

@@ -74,6 +74,7 @@ public sealed class ReplayFile
                 WorkloadIndex = failure.WorkloadIndex,
                 Workload = SavedWorkload.Of(failure.Workload),
                 IsHang = failure.Hang is not null,
+                Damage = failure.Fault is { } fault ? SavedDamage.Of(fault.Damage) : null,
             },
             scene);
     }
@@ -152,6 +153,10 @@ public sealed class ReplayFile
         bool isSensible = Enum.IsDefined(document.Invariant) && document.AtomBytes is 512 or 4096 && document.Workload.DiskBytes is >= 0 and <= Media.DeviceImage.MaxLength
             && document.Workload.Steps.All(step => step is not null && step.All(operation => operation is { Offset: >= 0, Length: >= 0, Name: not null }));
         if (!isSensible) throw new InvalidDataException("the workload makes no sense");
+        if (document.Damage is not { } damage) return;
+        isSensible = document.State is { } state && damage.Device >= 0 && damage.Device < state.Devices.Length && damage.Unreadable is null or { Offset: >= 0, Length: > 0 }
+            && damage.Patches.All(patch => patch.Offset >= 0 && patch.Offset + patch.Bytes.Length <= Media.DeviceImage.MaxLength);
+        if (!isSensible) throw new InvalidDataException("the damage makes no sense");
     }
 
     private static bool HasMark(byte[] bytes) => bytes.AsSpan(0, Math.Min(bytes.Length, 200)).IndexOf(System.Text.Encoding.UTF8.GetBytes(ReplayDocument.Mark)) >= 0;

@@ -29,8 +29,8 @@ public static class Shrinker
     public static ShrunkFailure Shrink(CrashFailure failure, TrialLimits? limits = null, IForeignReader? foreign = null, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(failure);
-        // What hangs would hang here too; what never ended has no trace.
-        if (failure.Hang is not null || failure.Run is null) return ShrunkFailure.Unshrunk(failure);
+        // What hangs would hang here too; what never ended has no trace; damage goes with the bytes that it hit.
+        if (failure.Hang is not null || failure.Run is null || failure.Fault is not null) return ShrunkFailure.Unshrunk(failure);
         long start = System.Diagnostics.Stopwatch.GetTimestamp();
         using var budget = new TrialBudget(limits ?? new TrialLimits(), cancellation);
         Sight? sight = Sight.Of(failure, foreign, budget);

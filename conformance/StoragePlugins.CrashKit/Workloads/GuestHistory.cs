@@ -181,14 +181,6 @@ internal sealed partial class GuestHistory
     /// <exception cref="InvariantBrokenException">It shows what it must not.</exception>
     public void JudgeRolledBack(ReadOnlySpan<byte> shown, long owed, long tick) => JudgeSectors(shown, owed, tick, out _, out _);
 
-    /// <summary>Whether a sector ever showed these bytes.</summary>
-    public bool HasShown(long sector, ReadOnlySpan<byte> bytes)
-    {
-        if (!_sectors.TryGetValue(sector, out List<SectorVersion>? versions)) return bytes.SequenceEqual(Initial(sector, bytes.Length));
-        foreach (SectorVersion version in versions) if (bytes.SequenceEqual(version.Content.AsSpan(0, bytes.Length))) return true;
-        return false;
-    }
-
     private void JudgeSectors(ReadOnlySpan<byte> shown, long owed, long tick, out long orderedTo, out long witness)
     {
         (orderedTo, witness) = (long.MinValue, -1);

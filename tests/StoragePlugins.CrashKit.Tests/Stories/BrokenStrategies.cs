@@ -34,7 +34,7 @@ internal static class BrokenStrategies
     {
         for (long next = first; next < first + 60; next++)
         {
-            var settings = new CrashTestSettings { Model = model, Seed = seed, Workers = 1, Budget = TimeSpan.FromSeconds(8), FirstWorkload = next, MaxWorkloads = 1 };
+            var settings = new CrashTestSettings { Model = model, Seed = seed, Workers = 1, Budget = TimeSpan.FromSeconds(8), FirstWorkload = next, MaxWorkloads = 1, FaultsEvery = 0 };
             CrashTestReport report = new CrashTest([pipeline], settings).Run();
             if (report.Failures.FirstOrDefault(failure => isWanted?.Invoke(failure) ?? true) is { } found) return found;
         }
