@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using StoragePlugins.CrashKit.Checking;
 using StoragePlugins.CrashKit.Media;
 using StoragePlugins.CrashKit.Recording;
@@ -64,7 +65,7 @@ internal sealed class FaultJudge(TestedPipeline pipeline, WorkloadRun run)
         IReadOnlyList<(long Sector, byte[] Seen, byte[] Right)>? differences = seen.DifferencesFrom(sound.View);
         if (differences is not null && IsConfined(differences, damage, sound)) return FaultOutcome.ConfinedData;
         if (IsRolledBack(seen, damage, sound)) return FaultOutcome.RolledBack;
-        return damage.IsProtected ? FaultOutcome.Silent : FaultOutcome.Unprotected;
+        return damage.IsProtected && !HitsNewest(damage, sound, out _) ? FaultOutcome.Silent : FaultOutcome.Unprotected;
     }
 
     private static bool IsConfined(IReadOnlyList<(long Sector, byte[] Seen, byte[] Right)> differences, Damage damage, SoundState sound)
@@ -80,15 +81,26 @@ internal sealed class FaultJudge(TestedPipeline pipeline, WorkloadRun run)
         && entry.Offset + entry.Length <= sound.Devices[entry.Device].Length
         && sound.Devices[entry.Device].AsSpan((int)entry.Offset, (int)entry.Length).SequenceEqual(entry.Data.Span));
 
-    // The promises that the newest records made are void when one of those is hit.
+    // Nothing tells the newest record, once damaged, from one that a power cut tore; a write that goes astray may hit the one before as well.
+    private bool HitsNewest(Damage damage, SoundState sound, [NotNullWhen(true)] out TraceEvent? oldest)
+    {
+        oldest = null;
+        foreach (TraceEvent write in JournalWrites(sound).Reverse())
+        {
+            if (!damage.Hits(write.Device, write.Offset, write.Length)) break;
+            oldest = write;
+        }
+
+        return oldest is not null;
+    }
+
+    // The promises that the newest records made are void when those are hit; all others hold.
     private bool IsRolledBack(GuestView seen, Damage damage, SoundState sound)
     {
+        if (!HitsNewest(damage, sound, out TraceEvent? oldest)) return false;
         long tick = sound.Tick;
-        TraceEvent[] writes = [.. JournalWrites(sound)];
-        if (writes.LastOrDefault() is not { } newest) return false;
-        long owed = run.History.Operations.Where(operation => operation.Span.Begin <= newest.Begin && newest.Begin <= operation.Span.End)
-            .Select(operation => operation.Span.Begin).DefaultIfEmpty(newest.Begin).Min() - 1;
-        if (!writes.Any(entry => entry.Begin > owed && damage.Hits(entry.Device, entry.Offset, entry.Length))) return false;
+        long owed = run.History.Operations.Where(operation => operation.Span.Begin <= oldest.Begin && oldest.Begin <= operation.Span.End)
+            .Select(operation => operation.Span.Begin).DefaultIfEmpty(oldest.Begin).Min() - 1;
         if (!run.History.MayHaveLength(seen.Disk.Length, owed) && !run.History.MayHaveLength(seen.Disk.Length, tick)) return false;
         try
         {

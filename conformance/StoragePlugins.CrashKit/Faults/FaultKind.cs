@@ -62,7 +62,8 @@ public enum FaultOutcome
 
     /// <summary>
     /// Wrong, and nobody says so, in a place that the format keeps once and without a checksum: qcow2 has none for header, maps and refcounts. No strategy above
-    /// the device can see it; a journal's records and what a checkpoint had under way are not such places.
+    /// the device can see it; a journal's records and what a checkpoint had under way are not such places. The newest record of all is one: damaged, it looks like one
+    /// that a power cut tore, and what was done since it was acknowledged shows through.
     /// </summary>
     Unprotected,
 

@@ -187,7 +187,7 @@ public sealed class CrashTest
             return;
         }
 
-        ExploreStates(failure, run, Depth(index), random, watch, stop);
+        if (!run.FaultDiedUntold) ExploreStates(failure, run, Depth(index), random, watch, stop);
         Random erring = WorkloadPlan.Seeded(_settings.Seed, index, salt: 2);
         if (_settings.FaultsEvery > 0 && erring.Next(_settings.FaultsEvery) == 0) ExploreFaults(failure, domain, erring, watch, stop);
     }
@@ -225,7 +225,14 @@ public sealed class CrashTest
             CrashFailure erring = failure.Of(workload, failure.Settings with { CountAs = Tier.Fault, Limits = RunningFaults.Limits });
             WorkloadRun met = watch.While(erring, $"the workload with {fault}", () => WorkloadRun.Execute(failure.Pipeline, workload, _settings.Model, domain));
             if (!met.FaultHasStruck) continue;
-            _faults.Count(fault.Kind, met.Problem is not null ? FaultOutcome.Silent : met.FaultWasTold ? FaultOutcome.Detected : FaultOutcome.Harmless);
+            _faults.Count(fault.Kind, met switch
+            {
+                { Problem: not null } => FaultOutcome.Silent,
+                { FaultWasTold: true } => FaultOutcome.Detected,
+                { FaultDiedUntold: true } => FaultOutcome.Unprotected,
+                _ => FaultOutcome.Harmless,
+            });
+            if (met is { FaultDiedUntold: true, Problem: null }) continue;
             erring = erring with { Run = met };
             if (met.Problem is not null) Fail(erring, stop);
             else ExploreStates(erring, met, JudgeDepth.Bare, random, watch, stop);

@@ -52,6 +52,12 @@ internal sealed class WorkloadRun
     /// <summary>The running system reported it: to the guest, or to who opened or closed the image.</summary>
     public bool FaultWasTold { get; private set; }
 
+    /// <summary>
+    /// Only a process that was killed before it could tell saw a sync fail. The kernel reports such a failure once; whoever opens the file next reads pages that count as
+    /// clean and never persisted, and cannot know it.
+    /// </summary>
+    public bool FaultDiedUntold { get; private set; }
+
     /// <summary>What the running system itself did wrong; the trace ends there.</summary>
     public InvariantBrokenException? Problem { get; private set; }
 
@@ -165,6 +171,7 @@ internal sealed class WorkloadRun
     private void Open()
     {
         _hadStruckBefore = FaultHasStruck;
+        FaultDiedUntold |= _fault is { IsFinal: true, HasStruck: true } && !FaultWasTold;
         _opened = _pipeline.Open(_machine, trace: Trace, faults: _fault);
         _disk = _opened.Image.OpenDisk("");
         IsAtomic = _opened.IsAtomic;

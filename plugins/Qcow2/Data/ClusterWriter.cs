@@ -24,14 +24,13 @@ internal sealed class ClusterWriter(
         while (data.Length > 0)
         {
             int written = WriteInPlace(offset, data);
-            bool inPlace = written != 0;
-            if (!inPlace)
+            if (written == 0)
             {
                 committer.MakeRoom();
                 written = WriteAllocating(offset, data);
+                if (ahead is not null) TellAllocated(ahead, offset, written);
             }
 
-            if (ahead is not null) Tell(ahead, offset, written, inPlace);
             offset += written;
             data = data[written..];
         }
@@ -50,13 +49,14 @@ internal sealed class ClusterWriter(
         return true;
     }
 
-    private void Tell(AppendAhead ahead, long offset, int written, bool inPlace)
+    private void TellAllocated(AppendAhead ahead, long offset, int written)
     {
-        long first = offset >> _clusterBits;
-        long end = (offset + written + _clusterSize - 1) >> _clusterBits;
+        long first = offset >> _clusterBits, end = EndOf(offset, written);
         ahead.Touched(first, end);
-        if (!inPlace && written > 0) ahead.Allocated(first, end);
+        if (written > 0) ahead.Allocated(first, end);
     }
+
+    private long EndOf(long offset, long length) => (offset + length + _clusterSize - 1) >> _clusterBits;
 
     private static bool IsInPlace(in ClusterReader.Run run) => run.Kind == ClusterKind.Data && run.Copied;
 
@@ -73,6 +73,8 @@ internal sealed class ClusterWriter(
                     $"the image is corrupt: an L2 entry maps guest data to the metadata cluster at {c << _clusterBits}; run: sphost image check");
         }
 
+        // Before the write: one that fails may have left a part, which the guest can read and a clean close must not take back.
+        ahead?.Touched(offset >> _clusterBits, EndOf(offset, run.Length));
         storage.Write(run.HostOffset, data[..(int)run.Length], ContentClass.GuestData);
         return (int)run.Length;
     }
