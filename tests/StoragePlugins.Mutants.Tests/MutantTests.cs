@@ -32,7 +32,7 @@ public sealed class MutantTests(ITestOutputHelper output)
         foreach ((IReadOnlyList<TestedPipeline> variants, PersistenceModel model) in Compositions.For(id))
         {
             // Where it was found before; and should that have moved, from the start.
-            var settings = new CrashTestSettings { Model = model, Budget = s_budget, FirstWorkload = entry.FoundAt, MaxWorkloads = 8, FaultsEvery = 0 };
+            var settings = new CrashTestSettings { Model = model, Budget = s_budget, FirstWorkload = entry.FoundAt, MaxWorkloads = 8, FaultsEvery = entry.Kind == "fault" ? 1 : 0 };
             CrashTestReport report = new CrashTest(variants, settings).Run();
             if (report.Failures.Count == 0) report = new CrashTest(variants, settings with { FirstWorkload = 0, MaxWorkloads = long.MaxValue }).Run();
             if (report.Failures.Count == 0) continue;

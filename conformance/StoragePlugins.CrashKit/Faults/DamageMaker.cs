@@ -70,7 +70,7 @@ internal sealed class DamageMaker
         return classes;
     }
 
-    private string Name(int device, long offset) => $"{_classes[device][offset / SectorBytes]} at 0x{offset:x} of {_point.Machine.Devices[device].Name}";
+    private string Name(int device, long offset) => IsMapped(device) ? $"memory at 0x{offset:x} of {_point.Machine.Devices[device].Name}" : $"{_classes[device][offset / SectorBytes]} at 0x{offset:x} of {_point.Machine.Devices[device].Name}";
 
     private T? Any<T>(IReadOnlyList<T> items) => items.Count == 0 ? default : items[_random.Next(items.Count)];
 

@@ -29,7 +29,7 @@ internal sealed class MemoryModel(int device, DeviceImage image, bool cachesSurv
                 {
                     if (!_lines.TryGetValue(line, out List<WordStore>? stores)) continue;
                     // A flush pushes out what any thread stored in the line; the fence of the thread that flushed waits for it.
-                    foreach (WordStore store in stores) if (!store.IsNonTemporal) store.FlushedBy = entry.Thread;
+                    foreach (WordStore store in stores) if (!store.IsNonTemporal) store.FlushedBy.Add(entry.Thread);
                 }
 
                 break;
@@ -43,7 +43,7 @@ internal sealed class MemoryModel(int device, DeviceImage image, bool cachesSurv
     public override void End(TraceEvent entry)
     {
         if (entry.Kind != TraceKind.Fence || entry.HasFailed) return;
-        MakeDurable(store => store.Entry.Begin < entry.Begin && (store.IsNonTemporal ? store.Entry.Thread : store.FlushedBy) == entry.Thread);
+        MakeDurable(store => store.Entry.Begin < entry.Begin && (store.IsNonTemporal ? store.Entry.Thread == entry.Thread : store.FlushedBy.Contains(entry.Thread)));
     }
 
     public override void CollectSlots(List<Slot> slots)
@@ -147,7 +147,8 @@ internal sealed class MemoryModel(int device, DeviceImage image, bool cachesSurv
 
         public bool IsNonTemporal { get; } = isNonTemporal;
 
-        public int FlushedBy { get; set; } = -1;
+        /// <summary>Threads whose next fence waits for it.</summary>
+        public HashSet<int> FlushedBy { get; } = [];
 
         public long FirstEpoch { get; set; }
 
