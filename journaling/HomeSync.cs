@@ -6,12 +6,6 @@ namespace StoragePlugins.Journaling;
 /// <remarks>The notes are made by any thread after its write returned; syncs come from one thread at a time, except <see cref="FlushCheckpoint"/>.</remarks>
 internal sealed class HomeSync(IOrderedMedium home)
 {
-    /// <summary>Tables written directly that are remembered one by one; more mean a barrier, which is cheaper than their copies by then.</summary>
-    private const int MaxTables = 64;
-
-    private readonly object _tablesLock = new();
-    private List<HomeRange> _tables = new(MaxTables);
-    private bool _tablesOverflow;
     private volatile Exception? _failure;
     private int _unflushed = 1;
     private int _unflushedData = 1;
@@ -42,19 +36,8 @@ internal sealed class HomeSync(IOrderedMedium home)
     }
 
     /// <summary>A direct write returned.</summary>
-    /// <param name="range">Where.</param>
-    /// <param name="content">Anything but guest data is a table that a transaction may refer to before the data is in order.</param>
-    public void NoteDirect(HomeRange range, ContentClass content)
+    public void NoteDirect()
     {
-        if (content != ContentClass.GuestData)
-        {
-            lock (_tablesLock)
-            {
-                if (_tables.Count == MaxTables) _tablesOverflow = true;
-                else _tables.Add(range);
-            }
-        }
-
         Volatile.Write(ref _unorderedData, 1);
         Volatile.Write(ref _unflushedData, 1);
         Volatile.Write(ref _unflushed, 1);
@@ -65,31 +48,6 @@ internal sealed class HomeSync(IOrderedMedium home)
 
     /// <summary>A checkpoint of everything up to a record has been written.</summary>
     public void NoteCheckpoint(ulong txid) => Volatile.Write(ref _written, txid);
-
-    /// <summary>Takes the tables written directly since the last call.</summary>
-    /// <param name="tables">Receives them.</param>
-    /// <returns>False when there were too many to remember.</returns>
-    public bool TakeTables(List<HomeRange> tables)
-    {
-        lock (_tablesLock)
-        {
-            tables.AddRange(_tables);
-            _tables.Clear();
-            bool complete = !_tablesOverflow;
-            _tablesOverflow = false;
-            return complete;
-        }
-    }
-
-    /// <summary>What was taken has not been put in order after all.</summary>
-    public void ReturnTables(List<HomeRange> tables, bool complete)
-    {
-        lock (_tablesLock)
-        {
-            _tablesOverflow |= !complete || _tables.Count + tables.Count > MaxTables;
-            if (!_tablesOverflow) _tables.AddRange(tables);
-        }
-    }
 
     public void Sync(CommitGoal goal)
     {

@@ -31,7 +31,7 @@ public sealed class JournalSession : IJournalSession
     private readonly Checkpointer _checkpointer;
     private readonly JournaledHome _journaled;
     private readonly MetadataTransaction _nothing = new();
-    private readonly List<HomeRange> _tables = [];
+    private readonly List<HomeRange> _copies = [];
     private Recording? _recording;
     private long _cutAt = long.MaxValue;
 
@@ -173,13 +173,11 @@ public sealed class JournalSession : IJournalSession
     {
         _sync.TakeOverCheckpoint();
         _writer.RecordBegins();
-        _tables.Clear();
-        bool allTables = _sync.TakeTables(_tables);
         bool done = false;
         try
         {
             recording.Begin();
-            if (transaction.Count > 0) PutDataInOrder(recording, transaction, allTables);
+            if (transaction.Count > 0) PutDataInOrder(recording, transaction);
             recording.Gather(transaction, _cutAt);
             if (recording.IsEmpty && !(recording.NewestHasCopies && _sync.IsUnflushed)) SyncAlone(goal);
             else WriteRecord(recording, transaction, goal);
@@ -187,40 +185,34 @@ public sealed class JournalSession : IJournalSession
         }
         finally
         {
-            if (!done)
-            {
-                recording.Abandon();
-                _sync.ReturnTables(_tables, allTables);
-            }
+            if (!done) recording.Abandon();
         }
 
         if (recording.IsHalfFull && _sync.Written + 1 == recording.Tail) _checkpointer.Request();
     }
 
     /// <summary>
-    /// What the transaction makes reachable must not show anything else after a crash: data over old content, tables written directly. It persists
+    /// What the transaction makes reachable must not show anything else after a crash: data and tables over old content. It persists
     /// before the record or together with it: by a barrier, or by a copy in the record.
     /// </summary>
-    private void PutDataInOrder(Recording recording, MetadataTransaction transaction, bool allTables)
+    private void PutDataInOrder(Recording recording, MetadataTransaction transaction)
     {
         // A log of its own is dealt with when the record is written: it overtakes everything.
         if (recording.Log.IsDurableOnAppend || !_sync.HasUnorderedData) return;
+        _copies.Clear();
         long bytes = 0;
-        foreach (HomeRange table in _tables) bytes += table.Length + RecordBuilder.EntryBytes;
-        bool fits = allTables && bytes <= recording.MaxCopied;
-        // A table may have been published too; what fits a record is few enough to look it up.
+        bool fits = true;
         for (int i = 0; fits && i < transaction.Published.Count; i++)
         {
             PublishedExtent extent = transaction.Published[i];
-            var range = new HomeRange(extent.Offset, extent.Length);
-            if (extent.Prior != PriorContent.Unknown || _tables.Contains(range)) continue;
-            _tables.Add(range);
-            bytes += range.Length + RecordBuilder.EntryBytes;
+            if (extent.Prior != PriorContent.Unknown) continue;
+            _copies.Add(new HomeRange(extent.Offset, extent.Length));
+            bytes += extent.Length + RecordBuilder.EntryBytes;
             fits = bytes <= recording.MaxCopied;
         }
 
         if (!fits) _sync.Sync(CommitGoal.Ordered);
-        else recording.Copy(_tables);
+        else recording.Copy(_copies);
     }
 
     private void WriteRecord(Recording recording, MetadataTransaction transaction, CommitGoal goal)
@@ -281,7 +273,7 @@ public sealed class JournalSession : IJournalSession
                 _home.SetLength(length);
                 _pages.Cut(length);
             });
-            _sync.NoteDirect(new HomeRange(length, 0), ContentClass.GuestData);
+            _sync.NoteDirect();
             _cutAt = Math.Min(_cutAt, length);
         }
     }

@@ -209,7 +209,7 @@ internal sealed class PageWriter(IOrderedMedium home, PageTable pages, PageReade
         long end = offset + run.Length;
         if (((offset | end) & SectorMask) == 0 || end <= home.Length) home.Write(offset, run, content);
         else WriteAtEnd(offset, run, content);
-        sync.NoteDirect(new HomeRange(offset, run.Length), content);
+        sync.NoteDirect();
     }
 
     /// <summary>
@@ -256,7 +256,7 @@ internal sealed class PageWriter(IOrderedMedium home, PageTable pages, PageReade
         try
         {
             if (!operation(offset, length)) return false;
-            sync.NoteDirect(new HomeRange(offset, length), ContentClass.GuestData);
+            sync.NoteDirect();
             lock (stripe)
             {
                 PagePart part;

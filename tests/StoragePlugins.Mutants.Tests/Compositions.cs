@@ -23,7 +23,7 @@ internal static class Compositions
         {
             "ordered.commit-barrier" or "barrierfs.device-barrier" or "barrierfs.device-flush" => [(Qcow2(Device(), Ordered, s_small), PersistenceModel.Barrier)],
             "barrierfs.epoch-sync" or "barrierfs.deferred-sync" => [(Qcow2(Deferred(), Ordered, s_small), PersistenceModel.Disk)],
-            "qcow2.published" or "qcow2.header-before-replay" => [(Qcow2(Flushing, Internal, s_marked), PersistenceModel.Disk)],
+            "qcow2.published" or "qcow2.published-tables" or "qcow2.header-before-replay" => [(Qcow2(Flushing, Internal, s_marked), PersistenceModel.Disk)],
             _ when mutant.StartsWith("qcow2.mark", StringComparison.Ordinal) => [(Qcow2(Flushing, Internal, s_marked), PersistenceModel.Disk), (Qcow2(Flushing, Pm, s_marked), PersistenceModel.Pm)],
             _ when strategy == "internal" => [(Qcow2(Flushing, Internal, s_marked), PersistenceModel.Disk)],
             _ when strategy == "pm" => [(Qcow2(Flushing, Pm, s_marked), PersistenceModel.Pm)],

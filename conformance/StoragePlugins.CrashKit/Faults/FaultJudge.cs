@@ -85,10 +85,12 @@ internal sealed class FaultJudge(TestedPipeline pipeline, WorkloadRun run)
     private bool HitsNewest(Damage damage, SoundState sound, [NotNullWhen(true)] out TraceEvent? oldest)
     {
         oldest = null;
-        foreach (TraceEvent write in JournalWrites(sound).Reverse())
+        // A record is what a journal wrote between two syncs.
+        TraceEvent[] syncs = [.. run.Trace.Events.Where(entry => entry.Kind is TraceKind.Flush or TraceKind.Fence or TraceKind.Persist)];
+        foreach (IGrouping<(int, int), TraceEvent> record in JournalWrites(sound).Reverse().GroupBy(write => (write.Device, syncs.Count(sync => sync.Device == write.Device && sync.Begin < write.Begin))))
         {
-            if (!damage.Hits(write.Device, write.Offset, write.Length)) break;
-            oldest = write;
+            if (!record.Any(write => damage.Hits(write.Device, write.Offset, write.Length))) break;
+            oldest = record.Last();
         }
 
         return oldest is not null;

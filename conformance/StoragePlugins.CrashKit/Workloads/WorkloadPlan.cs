@@ -10,6 +10,7 @@ namespace StoragePlugins.CrashKit.Workloads;
 public sealed class WorkloadPlan
 {
     private const int FuzzedSteps = 40;
+    private const int RevisitingSteps = 50;
 
     /// <summary>Enough for a small log to fill and to wrap several times; only the last quarter is explored.</summary>
     private const int LongSteps = 240;
@@ -49,6 +50,7 @@ public sealed class WorkloadPlan
             {
                 0 => Bounded(Digits(Walk(turn, (long)n * n), 2), index),
                 2 => Bounded(Digits(Walk(turn, (long)n * n * n), 3), index),
+                1 when turn % 3 == 0 => Revisiting(Seeded(_seed, index, salt: 0)),
                 _ => Fuzzed(index),
             };
         }
@@ -154,6 +156,44 @@ public sealed class WorkloadPlan
         }
 
         return new Workload(_disk, steps) { Origin = "long", QuietSteps = steps.Count * 3 / 4 };
+    }
+
+    // The same few places again and again: what was freed is used anew, and what a log still holds is written once more.
+    private Workload Revisiting(Random random)
+    {
+        long sector = Math.Min(512, _block), blocks = _disk / _block;
+        (long Offset, long Length)[] places =
+        [
+            .. Enumerable.Range(0, random.Next(2, 6)).Select(_ =>
+            {
+                long at = random.NextInt64(blocks) * _block;
+                return random.Next(4) switch
+                {
+                    0 => (at, Math.Min(_disk - at, random.NextInt64(2, 5) * _block)),
+                    1 => (at + (random.NextInt64(_block / sector) * sector), sector),
+                    _ => (at, _block),
+                };
+            }),
+        ];
+        int count = random.Next(8, RevisitingSteps);
+        var steps = new List<IReadOnlyList<GuestOperation>>(2 * count);
+        for (int i = 0; i < count; i++)
+        {
+            (long offset, long length) = places[random.Next(places.Length)];
+            GuestAction action = random.Next(16) switch
+            {
+                < 9 => GuestAction.Write,
+                < 12 => GuestAction.Discard,
+                12 => GuestAction.ZeroAndUnmap,
+                13 => GuestAction.ForcedWrite,
+                14 => GuestAction.Zero,
+                _ => random.Next(4) switch { 0 => GuestAction.Reopen, 1 => GuestAction.Abandon, _ => GuestAction.Barrier },
+            };
+            steps.Add([action is GuestAction.Reopen or GuestAction.Abandon or GuestAction.Barrier ? new GuestOperation(action) : new GuestOperation(action, offset, length)]);
+            if (random.Next(3) == 0) steps.Add([new GuestOperation(GuestAction.Flush)]);
+        }
+
+        return new Workload(_disk, steps) { Origin = "revisiting", QuietSteps = steps.Count / 3 };
     }
 
     private Workload Fuzzed(long index)
