@@ -20,12 +20,29 @@ internal sealed class PipelineComposer(PluginCatalog catalog, HostConfiguration 
     /// <exception cref="InvalidConfigurationException">Several problems of the pipeline.</exception>
     public OpenedImage Open(PipelineDefinition pipeline, string imagePath, bool readOnly)
     {
-        ServiceProvider services = Build(pipeline, []);
+        PreparedPipeline prepared = Prepare(pipeline);
         try
         {
-            IDiskImage image = services.GetRequiredService<AssembledPipeline>().Open(imagePath, readOnly);
-            return new OpenedImage(
-                image, services.GetRequiredService<StorageMeter>(), pipeline, imagePath, readOnly, PipelineValidator.UnsafeReasons(pipeline, catalog), services);
+            return prepared.Open(imagePath, readOnly);
+        }
+        catch
+        {
+            prepared.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Loads and constructs what a pipeline is made of, and binds its options; opens nothing yet.</summary>
+    /// <param name="pipeline">Which strategies.</param>
+    /// <param name="meter">Goes on counting here; null for a new one.</param>
+    /// <exception cref="DiagnosticException">The one problem that keeps it from being used.</exception>
+    /// <exception cref="InvalidConfigurationException">Several problems of the pipeline.</exception>
+    public PreparedPipeline Prepare(PipelineDefinition pipeline, StorageMeter? meter = null)
+    {
+        ServiceProvider services = Build(pipeline, [], meter);
+        try
+        {
+            return new PreparedPipeline(services.GetRequiredService<AssembledPipeline>(), pipeline, services.GetRequiredService<StorageMeter>(), PipelineValidator.UnsafeReasons(pipeline, catalog), services);
         }
         catch
         {
@@ -110,7 +127,7 @@ internal sealed class PipelineComposer(PluginCatalog catalog, HostConfiguration 
             ?? throw new DiagnosticException("SP2009", $"there is no pipeline for format '{format}'", imagePath, fix: "define one in a configuration and name it with --pipeline");
     }
 
-    private ServiceProvider Build(PipelineDefinition pipeline, IReadOnlyList<OptionSetting> formatOptions)
+    private ServiceProvider Build(PipelineDefinition pipeline, IReadOnlyList<OptionSetting> formatOptions, StorageMeter? meter = null)
     {
         if (formatOptions.Count > 0)
         {
@@ -126,7 +143,7 @@ internal sealed class PipelineComposer(PluginCatalog catalog, HostConfiguration 
         services.AddSingleton(pipeline);
         services.AddSingleton(catalog);
         services.AddSingleton(logger);
-        services.AddSingleton<StorageMeter>();
+        services.AddSingleton(meter ?? new StorageMeter());
         services.AddSingleton(catalog.Get<IBlockFormat>(pipeline.Format.Id, pipeline.Format.Where));
         services.AddSingleton(catalog.Get<IMetadataJournal>(pipeline.Journal.Id, pipeline.Journal.Where));
         services.AddSingleton(catalog.Get<IOrderingPrimitive>(pipeline.Ordering.Id, pipeline.Ordering.Where));
