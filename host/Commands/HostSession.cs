@@ -28,12 +28,16 @@ internal sealed class HostSession : IDisposable
     public ConsoleLogger Logger { get; }
 
     /// <summary>Reads the configuration, if any, and scans for plugins.</summary>
-    public static HostSession Open(IEnumerable<string> pluginDirectories, string? configurationFile, ConsoleLogger logger)
+    /// <param name="pluginDirectories">Of the command line.</param>
+    /// <param name="configurationFile">Null for the built-in pipelines alone.</param>
+    /// <param name="logger">Notes and warnings.</param>
+    /// <param name="isServing">Plugins are loaded from copies, for they may be replaced while the host runs.</param>
+    public static HostSession Open(IEnumerable<string> pluginDirectories, string? configurationFile, ConsoleLogger logger, bool isServing = false)
     {
         HostConfiguration configuration = configurationFile is null ? HostConfiguration.BuiltInOnly : ConfigurationReader.Read(configurationFile);
         PluginSearchPath searchPath = PluginSearchPath.Compose(
             pluginDirectories, configuration.PluginDirectories, Environment.GetEnvironmentVariable(PluginSearchPath.EnvironmentVariable));
-        return new HostSession(configuration, PluginCatalog.Scan(searchPath), logger);
+        return new HostSession(configuration, PluginCatalog.Scan(searchPath, new CatalogOptions { AllowedHashes = configuration.AllowedPlugins, Shadow = isServing ? ShadowFolder.Create() : null }), logger);
     }
 
     /// <summary>Ends the command when the configuration has errors: all of them are reported.</summary>

@@ -6,6 +6,7 @@ using Microsoft.Extensions.Logging;
 using StoragePlugins.Host.Control;
 using StoragePlugins.Host.Exports.Nbd;
 using StoragePlugins.Host.Pipelines;
+using StoragePlugins.Host.Plugins;
 using StoragePlugins.Host.Serving;
 
 namespace StoragePlugins.Host.Commands;
@@ -29,12 +30,13 @@ internal static class ServeCommand
     private static readonly Option<string?> s_socket = new("--socket", "-k") { Description = "Unix socket to listen on; mode 0600.", HelpName = "PATH" };
     private static readonly Option<string?> s_listen = new("--listen") { Description = "Listen on TCP instead: PORT or HOST:PORT. There is no encryption or login: keep it to loopback or a trusted network.", HelpName = "HOST:PORT" };
     private static readonly Option<string?> s_control = new("--control") { Description = "Unix socket for 'sphost disk'; mode 0600. By default IMAGE.control, or sphost.control of several disks.", HelpName = "PATH" };
+    private static readonly Option<bool> s_watch = new("--watch-plugins") { Description = "Take up plugins that appear in the plugin directories while the host runs." };
     private static readonly Option<bool> s_readOnly = new("--read-only", "-r") { Description = "Serve for reading only; nothing is written to the image." };
 
     /// <summary>Makes the command.</summary>
     public static Command Create(HostServices services)
     {
-        var command = new Command("serve", "Serve disks to NBD clients until SIGTERM or Ctrl-C.") { s_image, s_pipeline, services.Config, s_size, s_socket, s_listen, s_control, s_readOnly };
+        var command = new Command("serve", "Serve disks to NBD clients until SIGTERM or Ctrl-C.") { s_image, s_pipeline, services.Config, s_size, s_socket, s_listen, s_control, s_watch, s_readOnly };
         command.Validators.Add(result =>
         {
             if (result.GetResult(s_socket) is not null && result.GetResult(s_listen) is not null) result.AddError("--socket and --listen exclude each other.");
@@ -45,7 +47,7 @@ internal static class ServeCommand
 
     private static int Run(HostServices services, ParseResult commandLine)
     {
-        using HostSession session = services.Start(commandLine);
+        using HostSession session = services.Start(commandLine, isServing: true);
         session.RequireValidConfiguration();
         IReadOnlyList<DiskDefinition> definitions = Definitions(session, commandLine);
         EndPoint endPoint = EndPointOf(commandLine, definitions);
@@ -57,6 +59,7 @@ internal static class ServeCommand
         foreach (DiskDefinition definition in definitions) disks.Open(definition);
         using var server = new NbdServer(disks.Exports, new NbdLimits(), services.Logger);
         server.Start(endPoint);
+        using PluginWatcher? watcher = commandLine.GetValue(s_watch) ? PluginWatcher.Start(session.Catalog, services.Logger) : null;
         using ControlServer? control = StartControl(services, commandLine, definitions, disks);
         ServeBanner.Write(services.Output, disks, server.EndPoint!, control?.Path);
         long allocatedBefore = GC.GetTotalAllocatedBytes();

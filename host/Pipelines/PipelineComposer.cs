@@ -144,11 +144,11 @@ internal sealed class PipelineComposer(PluginCatalog catalog, HostConfiguration 
         services.AddSingleton(catalog);
         services.AddSingleton(logger);
         services.AddSingleton(meter ?? new StorageMeter());
-        services.AddSingleton(catalog.Get<IBlockFormat>(pipeline.Format.Id, pipeline.Format.Where));
-        services.AddSingleton(catalog.Get<IMetadataJournal>(pipeline.Journal.Id, pipeline.Journal.Where));
-        services.AddSingleton(catalog.Get<IOrderingPrimitive>(pipeline.Ordering.Id, pipeline.Ordering.Where));
+        services.AddSingleton(catalog.Get<IBlockFormat>(pipeline.Format.Id, pipeline.Format.Where, pipeline.Format.Version));
+        services.AddSingleton(catalog.Get<IMetadataJournal>(pipeline.Journal.Id, pipeline.Journal.Where, pipeline.Journal.Version));
+        services.AddSingleton(catalog.Get<IOrderingPrimitive>(pipeline.Ordering.Id, pipeline.Ordering.Where, pipeline.Ordering.Version));
         services.AddSingleton(provider => new MediumChain([.. pipeline.Media.Select(use => new MediumLayer(
-            use.Id, catalog.Get<IMediumFactory>(use.Id, use.Where), new StrategyContext(Bind(use), provider.GetRequiredService<StorageMeter>(), logger)))]));
+            use.Id, catalog.Get<IMediumFactory>(use.Id, use.Where, use.Version), new StrategyContext(Bind(use), provider.GetRequiredService<StorageMeter>(), logger)))]));
         foreach (StrategyUse use in new[] { pipeline.Format, pipeline.Journal, pipeline.Ordering })
         {
             services.AddKeyedSingleton(use.Kind, (provider, _) => new StrategyContext(

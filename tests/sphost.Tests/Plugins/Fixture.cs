@@ -59,7 +59,7 @@ internal sealed class Fixture : IDisposable
     {
         var path = new PluginSearchPath();
         path.Add(_root, "test");
-        return PluginCatalog.Scan(path, builtIn ?? [], isUnloadable, time);
+        return PluginCatalog.Scan(path, new CatalogOptions { BuiltIn = builtIn ?? [], IsUnloadable = isUnloadable, Time = time ?? TimeProvider.System });
     }
 
     public void Dispose() => Directory.Delete(_root, recursive: true);
