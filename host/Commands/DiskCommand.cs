@@ -6,7 +6,7 @@ using StoragePlugins.Host.Pipelines;
 
 namespace StoragePlugins.Host.Commands;
 
-/// <summary><c>sphost disk list|switch|stats</c>: asks a running host about its disks, or moves one to another pipeline.</summary>
+/// <summary><c>sphost disk list|add|switch|stats|plugins</c>: asks a running host about its disks, or moves one to another pipeline.</summary>
 internal static class DiskCommand
 {
     private static readonly Option<string?> s_control = new("--control") { Description = $"The host's control socket; by default the only *{ControlClient.Suffix} of this folder.", HelpName = "PATH" };
@@ -15,8 +15,10 @@ internal static class DiskCommand
     public static Command Create(HostServices services) => new("disk", "Ask a running 'sphost serve' about its disks, or move one to another pipeline.")
     {
         CreateList(services),
+        CreateAdd(services),
         CreateSwitch(services),
         CreateStats(services),
+        CreatePlugins(services),
     };
 
     private static Command CreateList(HostServices services)
@@ -31,6 +33,50 @@ internal static class DiskCommand
         });
         return command;
     }
+
+    private static Command CreateAdd(HostServices services)
+    {
+        var name = new Argument<string>("NAME") { Description = "The export's name." };
+        var image = new Argument<string>("IMAGE") { Description = "The image." };
+        var pipeline = new Option<string?>("--pipeline", "-p") { Description = "The pipeline; by default the one for the image's format.", HelpName = "NAME" };
+        var size = new Option<string?>("--size") { Description = "Make the image with this size when it is missing (10G).", HelpName = "SIZE" };
+        var readOnly = new Option<bool>("--read-only", "-r") { Description = "Serve for reading only." };
+        var command = new Command("add", "Serve a further disk. Pipelines that the host's configuration has gained since it started are known.") { name, image, pipeline, size, readOnly, s_control, services.Json };
+        command.SetAction(commandLine =>
+        {
+            long? bytes = null;
+            if (commandLine.GetValue(size) is { } text)
+                bytes = Quantities.TryParseSize(text, out long parsed) ? parsed : throw new DiagnosticException("SP4010", "the size makes no sense", "--size", "a number with a suffix such as 512M or 10G", $"'{text}'");
+            JsonObject reply = Ask(commandLine, new JsonObject
+            {
+                ["command"] = "add", ["disk"] = commandLine.GetValue(name), ["image"] = Path.GetFullPath(commandLine.GetValue(image)!), ["pipeline"] = commandLine.GetValue(pipeline),
+                ["size"] = bytes, ["readOnly"] = commandLine.GetValue(readOnly),
+            });
+            if (commandLine.GetValue(services.Json)) services.Output.WriteJson(reply["disk"]!);
+            else services.Output.WriteTable(["NAME", "SIZE", "FORMAT", "PIPELINE", "STATE", "IMAGE"], [Row(reply["disk"]!.AsObject())]);
+            return ExitCodes.Done;
+        });
+        return command;
+    }
+
+    private static Command CreatePlugins(HostServices services)
+    {
+        var command = new Command("plugins", "List the plugins that a running host knows, those included that appeared since it started.") { s_control, services.Json };
+        command.SetAction(commandLine =>
+        {
+            JsonObject catalog = Ask(commandLine, new JsonObject { ["command"] = "plugins" })["catalog"]!.AsObject();
+            if (commandLine.GetValue(services.Json)) services.Output.WriteJson(catalog);
+            else services.Output.WriteTable(["PLUGIN", "VERSION", "STATE", "STRATEGIES", "PATH"], catalog["plugins"]!.AsArray().Select(plugin => Plugin(plugin!.AsObject())));
+            return ExitCodes.Done;
+        });
+        return command;
+    }
+
+    private static Cell[] Plugin(JsonObject plugin) =>
+    [
+        (string?)plugin["name"] ?? "", (string?)plugin["version"] ?? "", (string?)plugin["state"] ?? "",
+        string.Join(", ", (plugin["strategies"]?.AsArray() ?? []).Select(strategy => $"{strategy!["kind"]} {strategy["id"]}")), (string?)plugin["path"] ?? "",
+    ];
 
     private static Command CreateSwitch(HostServices services)
     {

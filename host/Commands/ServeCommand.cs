@@ -56,11 +56,11 @@ internal static class ServeCommand
         using PosixSignalRegistration terminate = OnSignal(PosixSignal.SIGTERM, stop);
         using PosixSignalRegistration interrupt = OnSignal(PosixSignal.SIGINT, stop);
         using var disks = new ServedDisks(session.Composer, services.Logger);
-        foreach (DiskDefinition definition in definitions) disks.Open(definition);
+        foreach (DiskDefinition definition in definitions) _ = disks.Open(definition);
         using var server = new NbdServer(disks.Exports, new NbdLimits(), services.Logger);
         server.Start(endPoint);
         using PluginWatcher? watcher = commandLine.GetValue(s_watch) ? PluginWatcher.Start(session.Catalog, services.Logger) : null;
-        using ControlServer? control = StartControl(services, commandLine, definitions, disks);
+        using ControlServer? control = StartControl(services, commandLine, definitions, disks, session, server);
         ServeBanner.Write(services.Output, disks, server.EndPoint!, control?.Path);
         long allocatedBefore = GC.GetTotalAllocatedBytes();
         using (StatusLine? status = services.Output.IsTerminal ? StatusLine.Start(disks) : null) stop.Wait();
@@ -72,12 +72,12 @@ internal static class ServeCommand
     }
 
     // A host that cannot be controlled still serves, unless control was asked for.
-    private static ControlServer? StartControl(HostServices services, ParseResult commandLine, IReadOnlyList<DiskDefinition> definitions, ServedDisks disks)
+    private static ControlServer? StartControl(HostServices services, ParseResult commandLine, IReadOnlyList<DiskDefinition> definitions, ServedDisks disks, HostSession session, NbdServer server)
     {
         string? named = commandLine.GetValue(s_control);
         try
         {
-            return ControlServer.Start(Path.GetFullPath(named ?? (definitions.Count == 1 ? definitions[0].Image : "sphost") + ControlClient.Suffix), disks, services.Logger);
+            return ControlServer.Start(Path.GetFullPath(named ?? (definitions.Count == 1 ? definitions[0].Image : "sphost") + ControlClient.Suffix), disks, session, server, services.Logger);
         }
         catch (DiagnosticException failure) when (named is null)
         {

@@ -6,7 +6,7 @@ namespace StoragePlugins.Host.Control;
 
 /// <summary>
 /// What a running host is asked over its control socket: one line of JSON each way, then the connection ends. A request is
-/// <c>{"command": "list" | "stats" | "switch", "disk": …, "pipeline": …}</c>; a reply has <c>"ok"</c>, and on failure the parts of a diagnostic.
+/// <c>{"command": "list" | "stats" | "plugins" | "switch" | "add", "disk": …, "pipeline": …, "image": …, "size": …, "readOnly": …}</c>; a reply has <c>"ok"</c>, and on failure the parts of a diagnostic.
 /// </summary>
 internal static class ControlProtocol
 {

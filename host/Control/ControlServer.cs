@@ -2,6 +2,7 @@ using System.Net.Sockets;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Microsoft.Extensions.Logging;
+using StoragePlugins.Host.Commands;
 using StoragePlugins.Host.Diagnostics;
 using StoragePlugins.Host.Disks;
 using StoragePlugins.Host.Exports.Nbd;
@@ -16,13 +17,15 @@ internal sealed class ControlServer : IDisposable
 {
     private readonly Socket _socket;
     private readonly ServedDisks _disks;
+    private readonly HostSession _session;
+    private readonly NbdServer _server;
     private readonly ILogger _logger;
     private readonly Thread _thread;
     private volatile bool _isStopping;
 
-    private ControlServer(string path, Socket socket, ServedDisks disks, ILogger logger)
+    private ControlServer(string path, Socket socket, ServedDisks disks, HostSession session, NbdServer server, ILogger logger)
     {
-        (Path, _socket, _disks, _logger) = (path, socket, disks, logger);
+        (Path, _socket, _disks, _session, _server, _logger) = (path, socket, disks, session, server, logger);
         _thread = new Thread(Serve) { IsBackground = true, Name = "control" };
         _thread.Start();
     }
@@ -32,7 +35,8 @@ internal sealed class ControlServer : IDisposable
 
     /// <summary>Listens and answers.</summary>
     /// <exception cref="DiagnosticException">SP4001 to SP4005: there is no listening there.</exception>
-    public static ControlServer Start(string path, ServedDisks disks, ILogger logger) => new(path, NbdListener.Listen(NbdListener.UnixSocket(path)), disks, logger);
+    public static ControlServer Start(string path, ServedDisks disks, HostSession session, NbdServer server, ILogger logger) =>
+        new(path, NbdListener.Listen(NbdListener.UnixSocket(path)), disks, session, server, logger);
 
     /// <summary>Ends it; a request under way is answered first. The socket's file is removed.</summary>
     public void Dispose()
@@ -100,12 +104,26 @@ internal sealed class ControlServer : IDisposable
     {
         "list" => new JsonObject { ["ok"] = true, ["disks"] = new JsonArray([.. _disks.Served.Select(Describe)]) },
         "stats" => new JsonObject { ["ok"] = true, ["disks"] = new JsonArray([.. _disks.Served.Select(Count)]) },
+        "plugins" => new JsonObject { ["ok"] = true, ["catalog"] = PluginReports.Catalog(_session.Catalog) },
+        "add" => Add(request),
         "switch" => Switch((string?)request["disk"] ?? "", (string?)request["pipeline"] ?? ""),
-        _ => throw new DiagnosticException("SP4025", "the request makes no sense", expected: "list, stats or switch", found: $"'{command}'"),
+        _ => throw new DiagnosticException("SP4025", "the request makes no sense", expected: "list, stats, plugins, add or switch", found: $"'{command}'"),
     };
+
+    private JsonObject Add(JsonObject request)
+    {
+        string name = (string?)request["disk"] ?? "", image = (string?)request["image"] ?? "";
+        if (name.Length is 0 or > ConfigurationReader.MaxNameLength || image.Length == 0) throw new DiagnosticException("SP4025", "the request makes no sense", expected: $"a name of 1 to {ConfigurationReader.MaxNameLength} characters, and an image");
+        _session.ReloadPipelines();
+        ServedImage served = _disks.Open(new DiskDefinition(name, image, (string?)request["pipeline"], (long?)request["size"], (bool?)request["readOnly"] ?? false, ""));
+        _server.Add([.. served.Exports]);
+        _logger.LogInformation("disk {Disk} is served: {Image}, pipeline {Pipeline}", name, image, served.Image.Pipeline.Name);
+        return new JsonObject { ["ok"] = true, ["disk"] = Describe(served) };
+    }
 
     private JsonObject Switch(string disk, string pipeline)
     {
+        _session.ReloadPipelines();
         (string from, string to, TimeSpan pause) = _disks.Switch(disk, pipeline);
         return new JsonObject { ["ok"] = true, ["disk"] = disk, ["from"] = from, ["to"] = to, ["pauseMilliseconds"] = Math.Round(pause.TotalMilliseconds, 2) };
     }

@@ -12,6 +12,11 @@ namespace StoragePlugins.Host.Pipelines;
 /// <remarks>Thread-safe. One service provider an image: it owns the meter and the contexts, the catalog owns the strategies.</remarks>
 internal sealed class PipelineComposer(PluginCatalog catalog, HostConfiguration configuration, ILogger logger)
 {
+    private volatile HostConfiguration _configuration = configuration;
+
+    /// <summary>Takes pipelines from another reading of the configuration from now on; what is open stays as it is.</summary>
+    public void Use(HostConfiguration configuration) => _configuration = configuration;
+
     /// <summary>Opens an image through a pipeline.</summary>
     /// <param name="pipeline">Which strategies.</param>
     /// <param name="imagePath">The image.</param>
@@ -103,8 +108,8 @@ internal sealed class PipelineComposer(PluginCatalog catalog, HostConfiguration 
     /// <param name="imagePath">The image; it need not exist.</param>
     public PipelineDefinition Choose(string? name, string imagePath)
     {
-        if (name is not null) return configuration.Pipeline(name);
-        if (!File.Exists(imagePath)) return configuration.Pipeline(BuiltInPipelines.Default);
+        if (name is not null) return _configuration.Pipeline(name);
+        if (!File.Exists(imagePath)) return _configuration.Pipeline(BuiltInPipelines.Default);
         (string format, JournalFacts? journal) = Inspect(imagePath);
         if (format == "raw")
         {
@@ -113,7 +118,7 @@ internal sealed class PipelineComposer(PluginCatalog catalog, HostConfiguration 
         }
 
         // Only its own journal can bring the image into order.
-        if (journal?.InUse is { } inUse && configuration.Pipelines.FirstOrDefault(pipeline => pipeline.Format.Id == format && pipeline.Journal.Id == inUse) is { } own)
+        if (journal?.InUse is { } inUse && _configuration.Pipelines.FirstOrDefault(pipeline => pipeline.Format.Id == format && pipeline.Journal.Id == inUse) is { } own)
             return own;
         PipelineDefinition? standard = BuiltInPipelines.ForFormat(format);
         if (standard is not null && journal?.WhyNone is { } why && BuiltInPipelines.WithoutJournal(format) is { } plain && plain != standard)
@@ -123,7 +128,7 @@ internal sealed class PipelineComposer(PluginCatalog catalog, HostConfiguration 
         }
 
         return standard
-            ?? configuration.Defined.FirstOrDefault(pipeline => pipeline.Format.Id == format)
+            ?? _configuration.Defined.FirstOrDefault(pipeline => pipeline.Format.Id == format)
             ?? throw new DiagnosticException("SP2009", $"there is no pipeline for format '{format}'", imagePath, fix: "define one in a configuration and name it with --pipeline");
     }
 

@@ -5,14 +5,14 @@ using StoragePlugins.Host.Pipelines;
 namespace StoragePlugins.Host.Serving;
 
 /// <summary>The images that a host serves and the exports of their disks, from open to close.</summary>
-/// <remarks>Opened and closed by one thread; <see cref="Switch"/> may come from another, and excludes the closing.</remarks>
+/// <remarks>Thread-safe: opening, switching and closing exclude each other.</remarks>
 internal sealed class ServedDisks(PipelineComposer composer, ILogger logger) : IDisposable
 {
     /// <summary>How long running requests and the last flush may take at the end. A device that needs longer has failed.</summary>
     public static readonly TimeSpan DrainTimeout = TimeSpan.FromSeconds(30);
 
     private readonly Lock _changing = new();
-    private readonly List<ServedImage> _served = [];
+    private volatile ServedImage[] _served = [];
     private bool _isClosed;
 
     /// <summary>What is served.</summary>
@@ -25,8 +25,19 @@ internal sealed class ServedDisks(PipelineComposer composer, ILogger logger) : I
     public IReadOnlyList<ServedImage> Served => _served;
 
     /// <summary>Opens an image, making it when the definition says so, and exports its disks: the live one under the definition's name,
-    /// snapshots read-only as <c>NAME@SNAPSHOT</c>. Before anything is served.</summary>
-    public void Open(DiskDefinition definition) => _served.Add(ServedImage.Open(definition, composer, logger));
+    /// snapshots read-only as <c>NAME@SNAPSHOT</c>.</summary>
+    /// <exception cref="DiagnosticException">It cannot be opened; SP4026: one of this name is served already.</exception>
+    public ServedImage Open(DiskDefinition definition)
+    {
+        lock (_changing)
+        {
+            if (_isClosed) throw new DiagnosticException("SP4026", "the host is stopping", definition.Name);
+            if (_served.Any(served => served.Definition.Name == definition.Name)) throw new DiagnosticException("SP4026", "a disk of this name is served already", definition.Name, fix: "choose another name");
+            ServedImage opened = ServedImage.Open(definition, composer, logger);
+            _served = [.. _served, opened];
+            return opened;
+        }
+    }
 
     /// <summary>Moves a disk to another pipeline.</summary>
     /// <param name="disk">Its export's name; of a single disk the image's file name too.</param>
@@ -68,7 +79,7 @@ internal sealed class ServedDisks(PipelineComposer composer, ILogger logger) : I
     }
 
     private ServedImage Find(string disk) =>
-        _served.Find(served => served.Definition.Name == disk) ?? (_served.Count == 1 && Path.GetFileName(_served[0].Definition.Image) == Path.GetFileName(disk) ? _served[0] : null)
+        Array.Find(_served, served => served.Definition.Name == disk) ?? (_served.Length == 1 && Path.GetFileName(_served[0].Definition.Image) == Path.GetFileName(disk) ? _served[0] : null)
         ?? throw new DiagnosticException("SP4023", $"no disk '{disk}' is served here", expected: string.Join(", ", _served.Select(NameOf)), fix: "list them: sphost disk list");
 
     /// <summary>What a disk is called on the command line: its export's name, or its image's where that is empty.</summary>
