@@ -1,4 +1,6 @@
 using System.Diagnostics;
+using Microsoft.Extensions.Logging;
+using StoragePlugins.Host.Plugins;
 
 namespace StoragePlugins.Host.Disks;
 
@@ -17,8 +19,13 @@ internal sealed class ServedDisk : IVirtualDisk, INonBlockingDisk, IDiscardDisk,
     private const int ZeroChunkBytes = 256 * 1024;
     private static readonly byte[] s_zeros = new byte[ZeroChunkBytes];
 
+    // A plugin with a bug can fail at each request; what is the matter is clear after a few.
+    private const int MaxFailuresTold = 10;
+
     private readonly AdmissionGate _admission = new();
     private readonly FlushGate _flushGate;
+    private readonly ILogger? _logger;
+    private int _failuresTold;
 
     // Changed only while no request is inside.
     private volatile InnerDisk _inner;
@@ -27,12 +34,14 @@ internal sealed class ServedDisk : IVirtualDisk, INonBlockingDisk, IDiscardDisk,
     /// <param name="name">For messages and threads.</param>
     /// <param name="inner">Disposed with this object.</param>
     /// <param name="meter">Receives the guest's figures.</param>
-    public ServedDisk(string name, IVirtualDisk inner, StorageMeter meter)
+    /// <param name="logger">Is told of strategies that fail outside their contract; null for nobody.</param>
+    public ServedDisk(string name, IVirtualDisk inner, StorageMeter meter, ILogger? logger = null)
     {
+        _logger = logger;
         Name = name;
         Meter = meter;
         _inner = new InnerDisk(inner);
-        _flushGate = new FlushGate(name, () => _inner.Disk.Flush());
+        _flushGate = new FlushGate(name, FlushInner);
     }
 
     /// <summary>For messages.</summary>
@@ -85,10 +94,9 @@ internal sealed class ServedDisk : IVirtualDisk, INonBlockingDisk, IDiscardDisk,
         {
             if (_inner.NonBlocking?.TryRead(offset, buffer) is not true) return false;
         }
-        catch (DurabilityLostException lost)
+        catch (Exception failure) when (failure is DurabilityLostException or not StorageException)
         {
-            _flushGate.SetPoison(lost);
-            throw;
+            throw Failed("read", failure, offset, buffer.Length, mayHaveChanged: false);
         }
         finally
         {
@@ -109,10 +117,9 @@ internal sealed class ServedDisk : IVirtualDisk, INonBlockingDisk, IDiscardDisk,
             written = _inner.NonBlocking?.TryWrite(offset, data) ?? false;
             if (!written) return false;
         }
-        catch (DurabilityLostException lost)
+        catch (Exception failure) when (failure is DurabilityLostException or not StorageException)
         {
-            _flushGate.SetPoison(lost);
-            throw;
+            throw Failed("write", failure, offset, data.Length, mayHaveChanged: true);
         }
         finally
         {
@@ -133,10 +140,9 @@ internal sealed class ServedDisk : IVirtualDisk, INonBlockingDisk, IDiscardDisk,
         {
             if (buffer.Length > 0) _inner.Disk.Read(offset, buffer);
         }
-        catch (DurabilityLostException lost)
+        catch (Exception failure) when (failure is DurabilityLostException or not StorageException)
         {
-            _flushGate.SetPoison(lost);
-            throw;
+            throw Failed("read", failure, offset, buffer.Length, mayHaveChanged: false);
         }
         finally
         {
@@ -154,10 +160,9 @@ internal sealed class ServedDisk : IVirtualDisk, INonBlockingDisk, IDiscardDisk,
         {
             if (data.Length > 0) _inner.Disk.Write(offset, data);
         }
-        catch (DurabilityLostException lost)
+        catch (Exception failure) when (failure is DurabilityLostException or not StorageException)
         {
-            _flushGate.SetPoison(lost);
-            throw;
+            throw Failed("write", failure, offset, data.Length, mayHaveChanged: true);
         }
         finally
         {
@@ -178,10 +183,9 @@ internal sealed class ServedDisk : IVirtualDisk, INonBlockingDisk, IDiscardDisk,
         {
             if (length > 0) _inner.Discard?.Discard(offset, length);
         }
-        catch (DurabilityLostException lost)
+        catch (Exception failure) when (failure is DurabilityLostException or not StorageException)
         {
-            _flushGate.SetPoison(lost);
-            throw;
+            throw Failed("discard", failure, offset, length, mayHaveChanged: true);
         }
         finally
         {
@@ -203,10 +207,9 @@ internal sealed class ServedDisk : IVirtualDisk, INonBlockingDisk, IDiscardDisk,
             if (length > 0 && _inner.Zeroing is { } zeroing) zeroing.WriteZeroes(offset, length, mayUnmap);
             else WriteZeroBytes(offset, length);
         }
-        catch (DurabilityLostException lost)
+        catch (Exception failure) when (failure is DurabilityLostException or not StorageException)
         {
-            _flushGate.SetPoison(lost);
-            throw;
+            throw Failed("write zeroes", failure, offset, length, mayHaveChanged: true);
         }
         finally
         {
@@ -243,6 +246,10 @@ internal sealed class ServedDisk : IVirtualDisk, INonBlockingDisk, IDiscardDisk,
             extents[0] = new DiskExtent(length, ExtentFlags.None, Depth: 1);
             return 1;
         }
+        catch (Exception failure) when (failure is DurabilityLostException or not StorageException)
+        {
+            throw Failed("describe", failure, offset, length, mayHaveChanged: false);
+        }
         finally
         {
             _admission.Leave();
@@ -257,10 +264,9 @@ internal sealed class ServedDisk : IVirtualDisk, INonBlockingDisk, IDiscardDisk,
         {
             _inner.Barrier?.Barrier();
         }
-        catch (DurabilityLostException lost)
+        catch (Exception failure) when (failure is DurabilityLostException or not StorageException)
         {
-            _flushGate.SetPoison(lost);
-            throw;
+            throw Failed("barrier", failure, 0, 0, mayHaveChanged: true);
         }
         finally
         {
@@ -354,6 +360,36 @@ internal sealed class ServedDisk : IVirtualDisk, INonBlockingDisk, IDiscardDisk,
             offset += step;
             length -= step;
         }
+    }
+
+    private void FlushInner()
+    {
+        try
+        {
+            _inner.Disk.Flush();
+        }
+        catch (Exception failure) when (failure is not StorageException)
+        {
+            throw Failed("flush", failure, -1, 0, mayHaveChanged: true);
+        }
+    }
+
+    // What a strategy throws beside its contract: nobody knows what it left undone, so after anything that changes the disk nothing is promised any more.
+    private StorageException Failed(string operation, Exception failure, long offset, long length, bool mayHaveChanged)
+    {
+        if (failure is DurabilityLostException lost)
+        {
+            _flushGate.SetPoison(lost);
+            return lost;
+        }
+
+        string reason = $"{failure.GetType().Name}: {failure.Message.TrimEnd('.')} ({PluginBlame.Of(failure)})";
+        if (Interlocked.Increment(ref _failuresTold) <= MaxFailuresTold)
+            _logger?.LogError("SP1025: {Disk}: {Operation} failed outside its contract: {Reason}{Consequence}", Name, operation, reason, mayHaveChanged ? "; nothing more is promised to the disk's clients, reopen it to recover it" : "");
+        if (!mayHaveChanged) return new StorageException(StorageError.Io, operation, Name, offset, length, reason, failure);
+        var poison = new DurabilityLostException(operation, Name, reason, failure);
+        _flushGate.SetPoison(poison);
+        return poison;
     }
 
     private void FlushIfForced(WriteFlags flags)

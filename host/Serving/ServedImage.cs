@@ -3,6 +3,7 @@ using Microsoft.Extensions.Logging;
 using StoragePlugins.Host.Disks;
 using StoragePlugins.Host.Exports.Nbd;
 using StoragePlugins.Host.Pipelines;
+using StoragePlugins.Host.Plugins;
 
 namespace StoragePlugins.Host.Serving;
 
@@ -15,6 +16,9 @@ internal sealed class ServedImage : IDisposable
 
     /// <summary>How long requests under way may take before a switch gives up; the clients wait meanwhile.</summary>
     private static readonly TimeSpan s_holdTimeout = TimeSpan.FromSeconds(5);
+
+    /// <summary>A close commits, checkpoints and flushes. What takes longer hangs.</summary>
+    private static readonly TimeSpan s_closeTimeout = TimeSpan.FromSeconds(30);
 
     private readonly PipelineComposer _composer;
     private readonly ILogger _logger;
@@ -99,34 +103,59 @@ internal sealed class ServedImage : IDisposable
     public bool TryClose()
     {
         if (_isLost) return false;
-        try
+        if (Disk.Poison is { } poison)
         {
-            Image.Image.Close();
-            return true;
-        }
-        catch (Exception failure) when (failure is StorageException or DiagnosticException)
-        {
-            _logger.LogError("SP4013: {Image}: it could not be closed cleanly: {Reason}; open it again to recover it", Image.Path, failure.Message);
+            // A clean end would throw away what a recovery needs.
+            _logger.LogError("SP4013: {Image}: durability was lost ({Reason}); it is left as a crash would leave it: open it again to recover it", Image.Path, poison.Message);
             return false;
         }
+
+        Exception? failure = null;
+        var closing = new Thread(() =>
+        {
+            try
+            {
+                Image.Image.Close();
+            }
+            catch (Exception e)
+            {
+                failure = e;
+            }
+        }) { IsBackground = true, Name = $"close {Disk.Name}" };
+        closing.Start();
+        if (!closing.Join(s_closeTimeout))
+        {
+            // Its thread may be inside for ever; the image is the process's to let go of.
+            _isLost = true;
+            _logger.LogError("SP4027: {Image}: pipeline {Pipeline} has not closed it after {Seconds} s; it is left as a crash would leave it", Image.Path, Image.Pipeline.Name, s_closeTimeout.TotalSeconds);
+            return false;
+        }
+
+        if (failure is null) return true;
+        string reason = failure is StorageException or DiagnosticException ? failure.Message : $"{failure.GetType().Name}: {failure.Message} ({PluginBlame.Of(failure)})";
+        _logger.LogError("SP4013: {Image}: it could not be closed cleanly: {Reason}; open it again to recover it", Image.Path, reason);
+        return false;
     }
 
     /// <summary>Lets go of everything; without a clean end where <see cref="TryClose"/> was not called.</summary>
     public void Dispose()
     {
+        if (_isLost) return;
         foreach ((_, NbdExport export) in _exports) export.Disk.Dispose();
-        if (!_isLost) Image.Dispose();
+        Image.Dispose();
     }
 
     private void Export()
     {
-        foreach (DiskEntry entry in Image.Image.ListDisks(null, MaxSnapshotExports + 1))
+        IReadOnlyList<DiskEntry> disks = Ask(Image, "list the disks", image => image.ListDisks(null, MaxSnapshotExports + 1));
+        if (disks.Count == 0 || disks[0].Name.Length > 0) throw new DiagnosticException("SP1026", $"format '{Image.Pipeline.Format.Id}' lists no live disk first", Definition.Image, fix: "report it to the plugin's author");
+        foreach (DiskEntry entry in disks)
         {
             string name = entry.Name.Length == 0 ? Definition.Name : $"{Definition.Name}@{entry.Name}";
             try
             {
                 // Snapshots share the image's meter: what they cost is the image's cost.
-                var disk = new ServedDisk(name.Length == 0 ? Definition.Image : name, Image.Image.OpenDisk(entry.Name), Image.Meter);
+                var disk = new ServedDisk(name.Length == 0 ? Definition.Image : name, OpenDisk(Image, entry.Name), Image.Meter, _logger);
                 _exports.Add((entry.Name, new NbdExport(name, disk, DescriptionOf(entry))));
             }
             catch (DiagnosticException broken) when (entry.Name.Length > 0)
@@ -135,6 +164,19 @@ internal sealed class ServedImage : IDisposable
             }
         }
     }
+
+    private IVirtualDisk OpenDisk(OpenedImage image, string name)
+    {
+        IVirtualDisk disk = Ask(image, "open a disk", opened => opened.OpenDisk(name));
+        if (disk.Length >= 0 && disk.PreferredBlockSize >= 512 && System.Numerics.BitOperations.IsPow2(disk.PreferredBlockSize)) return disk;
+        (long length, int block) = (disk.Length, disk.PreferredBlockSize);
+        disk.Dispose();
+        throw new DiagnosticException(
+            "SP1026", $"format '{image.Pipeline.Format.Id}' opened a disk that cannot be", Definition.Image, "a length of 0 or more, and a preferred block size that is a power of two of 512 or more", $"{length} and {block}", "report it to the plugin's author");
+    }
+
+    private static T Ask<T>(OpenedImage image, string what, Func<IDiskImage, T> question) =>
+        StrategyCall.Guard(image.Image.GetType(), $"format '{image.Pipeline.Format.Id}', asked to {what},", image.Path, () => question(image.Image));
 
     private void RequireSwitchable(PipelineDefinition pipeline)
     {
@@ -160,7 +202,7 @@ internal sealed class ServedImage : IDisposable
         {
             Image.Image.Close();
         }
-        catch (Exception failure) when (failure is StorageException or DiagnosticException)
+        catch (Exception failure) when (failure is not OutOfMemoryException)
         {
             LetGo();
             throw Lost(failure.Message);
@@ -182,7 +224,7 @@ internal sealed class ServedImage : IDisposable
         try
         {
             image = prepared.Open(Definition.Image, Definition.ReadOnly);
-            foreach ((string disk, _) in _exports) disks.Add(image.Image.OpenDisk(disk));
+            foreach ((string disk, _) in _exports) disks.Add(OpenDisk(image, disk));
         }
         catch (Exception failure) when (failure is StorageException or DiagnosticException)
         {
