@@ -3,6 +3,7 @@ using System.Composition;
 using Microsoft.CodeAnalysis;
 using Microsoft.CodeAnalysis.CodeActions;
 using Microsoft.CodeAnalysis.CodeFixes;
+using Microsoft.CodeAnalysis.CSharp.Syntax;
 using Microsoft.CodeAnalysis.Editing;
 using StoragePlugins.Analyzers;
 
@@ -31,8 +32,22 @@ public sealed class RemoveSuppressGCTransitionFix : CodeFixProvider
     private static async Task<Document> RemoveAsync(Document document, Diagnostic diagnostic, CancellationToken cancellation)
     {
         DocumentEditor editor = await DocumentEditor.CreateAsync(document, cancellation).ConfigureAwait(false);
-        // With its brackets where it stands alone in them.
-        editor.RemoveNode(editor.OriginalRoot.FindNode(diagnostic.Location.SourceSpan), SyntaxRemoveOptions.KeepLeadingTrivia);
+        SyntaxNode attribute = editor.OriginalRoot.FindNode(diagnostic.Location.SourceSpan);
+        var list = (AttributeListSyntax)attribute.Parent!;
+        if (list.Attributes.Count > 1)
+            editor.ReplaceNode(list, list.RemoveNode(attribute, SyntaxRemoveOptions.KeepNoTrivia)!);
+        else if (list.Parent is MemberDeclarationSyntax member)
+            editor.ReplaceNode(member, member.WithAttributeLists(Without(member.AttributeLists, list)).WithLeadingTrivia(member.GetLeadingTrivia()));
+        else if (list.Parent is StatementSyntax local)
+            editor.ReplaceNode(local, local.WithAttributeLists(Without(local.AttributeLists, list)).WithLeadingTrivia(local.GetLeadingTrivia()));
         return editor.GetChangedDocument();
+    }
+
+    // What ended the line of the list now ends that of the list before it.
+    private static SyntaxList<AttributeListSyntax> Without(SyntaxList<AttributeListSyntax> lists, AttributeListSyntax list)
+    {
+        int index = lists.IndexOf(list);
+        SyntaxList<AttributeListSyntax> rest = lists.RemoveAt(index);
+        return index == 0 ? rest : rest.Replace(rest[index - 1], rest[index - 1].WithTrailingTrivia(list.GetTrailingTrivia()));
     }
 }

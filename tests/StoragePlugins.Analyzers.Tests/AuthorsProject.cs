@@ -13,8 +13,8 @@ internal static class AuthorsProject
     /// <summary>The line that makes an assembly a plugin.</summary>
     public const string PluginMark = "[assembly: StoragePlugin(\"Mine\")]";
 
-    // What the SDK's ImplicitUsings writes.
-    private const string GlobalUsings = """
+    /// <summary>What the SDK's ImplicitUsings writes.</summary>
+    public const string GlobalUsings = """
         global using global::System;
         global using global::System.Collections.Generic;
         global using global::System.IO;
