@@ -32,13 +32,15 @@ public sealed class PluginDeclarationAnalyzer : DiagnosticAnalyzer
         {
             if (ContractTypes.Of(start.Compilation) is not { } types) return;
             AttributeData? plugin = types.PluginAttribute();
+            // A program composes what it declares by itself: a host, a test with a toy of its own.
+            bool isLoadable = plugin is not null || start.Compilation.Options.OutputKind != OutputKind.DynamicallyLinkedLibrary;
             var strategies = new ConcurrentBag<StrategyDeclaration>();
             start.RegisterSymbolAction(
                 symbol =>
                 {
                     if (StrategyDeclaration.Of((INamedTypeSymbol)symbol.Symbol, types) is not { } strategy) return;
                     strategies.Add(strategy);
-                    Examine(strategy, types, plugin is not null, symbol.ReportDiagnostic);
+                    Examine(strategy, types, isLoadable, symbol.ReportDiagnostic);
                 },
                 SymbolKind.NamedType);
             start.RegisterCompilationEndAction(end =>
@@ -49,9 +51,9 @@ public sealed class PluginDeclarationAnalyzer : DiagnosticAnalyzer
         });
     }
 
-    private static void Examine(StrategyDeclaration strategy, ContractTypes types, bool isPlugin, Action<Diagnostic> report)
+    private static void Examine(StrategyDeclaration strategy, ContractTypes types, bool isLoadable, Action<Diagnostic> report)
     {
-        if (!isPlugin) report(Diagnostic.Create(Rules.StrategyOutsidePlugin, strategy.Location, strategy.Class.Name));
+        if (!isLoadable) report(Diagnostic.Create(Rules.StrategyOutsidePlugin, strategy.Location, strategy.Class.Name));
         if (strategy.WhyIncomplete(types) is var (what, consequence, missing, suggestion))
         {
             ImmutableDictionary<string, string?> properties = ImmutableDictionary<string, string?>.Empty.Add(MissingAttribute, missing).Add(Suggestion, suggestion);

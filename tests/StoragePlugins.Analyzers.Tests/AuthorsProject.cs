@@ -24,7 +24,7 @@ internal static class AuthorsProject
         global using global::System.Threading.Tasks;
         """;
 
-    /// <summary>Where the analyzers' own options are: unsafe code is what storage plugins are written in.</summary>
+    /// <summary>The options of a plugin's project.</summary>
     public static CSharpCompilationOptions Options { get; } =
         new(OutputKind.DynamicallyLinkedLibrary, allowUnsafe: true, nullableContextOptions: NullableContextOptions.Enable);
 
@@ -55,7 +55,8 @@ internal static class AuthorsProject
     }
 
     /// <summary>The analyzers' findings on one source, which must compile.</summary>
-    public static Task<ImmutableArray<Diagnostic>> DiagnoseAsync(string source) => DiagnoseAsync(Compile("Mine.Plugin", [("Plugin.cs", source)]));
+    public static Task<ImmutableArray<Diagnostic>> DiagnoseAsync(string source, OutputKind kind = OutputKind.DynamicallyLinkedLibrary)
+        => DiagnoseAsync(Compile("Mine.Plugin", [("Plugin.cs", source)], kind));
 
     /// <summary>The analyzers' findings on a compilation, which must have no errors but for what source generators would add.</summary>
     public static async Task<ImmutableArray<Diagnostic>> DiagnoseAsync(CSharpCompilation compilation)
@@ -68,9 +69,9 @@ internal static class AuthorsProject
     }
 
     /// <summary>A compilation of these files and of the implicit usings.</summary>
-    public static CSharpCompilation Compile(string assembly, IEnumerable<(string Path, string Text)> files)
+    public static CSharpCompilation Compile(string assembly, IEnumerable<(string Path, string Text)> files, OutputKind kind = OutputKind.DynamicallyLinkedLibrary)
         => CSharpCompilation.Create(
-            assembly, files.Append((Path: "GlobalUsings.g.cs", Text: GlobalUsings)).Select(file => CSharpSyntaxTree.ParseText(file.Text, Language, file.Path)), References, Options);
+            assembly, files.Append((Path: "GlobalUsings.g.cs", Text: GlobalUsings)).Select(file => CSharpSyntaxTree.ParseText(file.Text, Language, file.Path)), References, Options.WithOutputKind(kind));
 
     private static (string Source, TextSpan[] Spans) Unmark(string marked)
     {

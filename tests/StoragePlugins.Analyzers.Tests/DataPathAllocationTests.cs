@@ -30,6 +30,10 @@ public sealed class DataPathAllocationTests
     public Task What_allocates_nothing_or_once_or_only_to_fail_is_left_alone(string body) => AuthorsProject.ExpectAsync("none", Disk(body));
 
     [Fact]
+    public async Task A_double_in_a_test_program_may_allocate() => Assert.Empty(await AuthorsProject.DiagnoseAsync(
+        Disk("buffer.ToArray();") + "internal static class Program { private static void Main() { } }", Microsoft.CodeAnalysis.OutputKind.ConsoleApplication));
+
+    [Fact]
     public Task What_is_not_on_the_data_path_may_allocate() => AuthorsProject.ExpectAsync("none", """
         using StoragePlugins;
         public sealed class Image

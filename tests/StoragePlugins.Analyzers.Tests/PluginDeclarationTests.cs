@@ -23,6 +23,12 @@ public sealed class PluginDeclarationTests
         """);
 
     [Fact]
+    public async Task A_program_that_composes_its_own_strategy_is_left_alone() => Assert.Empty(await AuthorsProject.DiagnoseAsync($$"""
+        {{Usings}}[Export(typeof(IOrderingPrimitive)), Strategy("mine")] public sealed class Mine : IOrderingPrimitive {{Body}}
+        internal static class Program { private static void Main() { } }
+        """, Microsoft.CodeAnalysis.OutputKind.ConsoleApplication));
+
+    [Fact]
     public Task A_plugin_without_a_strategy_is_told() => AuthorsProject.ExpectAsync("SP9102", $"""
         {Usings}[assembly: [|StoragePlugin("Mine")|]]
         public sealed class Forgotten : IOrderingPrimitive {Body}
