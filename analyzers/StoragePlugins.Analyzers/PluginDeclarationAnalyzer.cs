@@ -90,7 +90,7 @@ public sealed class PluginDeclarationAnalyzer : DiagnosticAnalyzer
         {
             report(Diagnostic.Create(
                 Rules.MalformedName, location, "The informational version", version, PluginVersionText.Expected,
-                "sphost cannot tell which of two versions of the plugin is the newer one"));
+                "sphost cannot tell whether it is newer than another, and no id@range covers it"));
         }
     }
 

@@ -2,7 +2,7 @@ namespace StoragePlugins.Analyzers;
 
 /// <summary>
 /// The form of a plugin's informational version. The host compares versions as semantic ones and numbers by value; what is not of this
-/// form it compares as text, and then "v10" is below "v9".
+/// form it compares as text, and then "v10" is below "v9", and no <c>id@range</c> of a configuration covers it.
 /// </summary>
 internal static class PluginVersionText
 {
@@ -18,7 +18,7 @@ internal static class PluginVersionText
         string[] parts = version.Split(['+'], 2)[0].Split(['-'], 2);
         string[] numbers = parts[0].Split('.');
         return numbers.Length <= MaxNumbers
-            && numbers.All(number => number.Length > 0 && number.All(IsDigit) && ulong.TryParse(number, out _))
+            && numbers.All(number => number.Length > 0 && number.All(IsDigit) && int.TryParse(number, out _))
             && (parts.Length == 1 || parts[1].Split('.').All(label => label.Length > 0 && label.All(c => IsDigit(c) || c is >= 'a' and <= 'z' or >= 'A' and <= 'Z' or '-')));
     }
 

@@ -25,8 +25,9 @@ public sealed class PublicStaticStateAnalyzer : DiagnosticAnalyzer
             start.RegisterSymbolAction(
                 symbol =>
                 {
-                    if (IsMutable(symbol.Symbol) && IsVisible(symbol.Symbol))
-                        symbol.ReportDiagnostic(Diagnostic.Create(Rules.PublicStaticState, symbol.Symbol.Locations[0], symbol.Symbol.ToDisplayString(SymbolDisplayFormat.CSharpShortErrorMessageFormat)));
+                    if (!IsMutable(symbol.Symbol) || !IsVisible(symbol.Symbol)) return;
+                    string name = symbol.Symbol.ToDisplayString(SymbolDisplayFormat.CSharpShortErrorMessageFormat);
+                    symbol.ReportDiagnostic(Diagnostic.Create(Rules.PublicStaticState, symbol.Symbol.Locations[0], name));
                 },
                 SymbolKind.Field, SymbolKind.Property);
         });

@@ -60,11 +60,15 @@ public sealed class PublicStaticStateFix : CodeFixProvider
 
     private static bool CanBeReadOnly(SyntaxNode node) => node switch
     {
+        // Nobody makes a value per thread to leave it as it is, and volatile and readonly exclude each other.
         VariableDeclaratorSyntax { Parent: VariableDeclarationSyntax { Variables.Count: 1, Parent: FieldDeclarationSyntax field } }
-            => !field.Modifiers.Any(SyntaxKind.VolatileKeyword) && !field.AttributeLists.SelectMany(list => list.Attributes).Any(attribute => attribute.Name.ToString().EndsWith("ThreadStatic", StringComparison.Ordinal)),
-        PropertyDeclarationSyntax { AccessorList.Accessors: var accessors } => accessors.Any(SyntaxKind.GetAccessorDeclaration) && accessors.Any(SyntaxKind.SetAccessorDeclaration),
+            => !field.Modifiers.Any(SyntaxKind.VolatileKeyword) && !field.AttributeLists.SelectMany(list => list.Attributes).Any(IsThreadStatic),
+        PropertyDeclarationSyntax { AccessorList.Accessors: var accessors }
+            => accessors.Any(SyntaxKind.GetAccessorDeclaration) && accessors.Any(SyntaxKind.SetAccessorDeclaration),
         _ => false,
     };
+
+    private static bool IsThreadStatic(AttributeSyntax attribute) => attribute.Name.ToString().Contains("ThreadStatic");
 
     // A method called on a read-only struct works on a copy: a SpinLock would no longer lock, without a word of the compiler.
     private static bool IsMutableStruct(ISymbol symbol)
@@ -97,7 +101,8 @@ public sealed class PublicStaticStateFix : CodeFixProvider
                     if (root?.FindNode(location.Location.SourceSpan, getInnermostNodeForTie: true) is not { } node || model is null) continue;
                     ISymbol? user = model.GetEnclosingSymbol(node.SpanStart, cancellation);
                     isOutside |= !IsWithin(user, symbol.ContainingType);
-                    isAssigned |= MayAssign(node) && !(user is IMethodSymbol { MethodKind: MethodKind.StaticConstructor } && ContractTypes.Same(user.ContainingType, symbol.ContainingType));
+                    bool isInitialization = user is IMethodSymbol { MethodKind: MethodKind.StaticConstructor } && ContractTypes.Same(user.ContainingType, symbol.ContainingType);
+                    isAssigned |= MayAssign(node) && !isInitialization;
                 }
             }
 
@@ -118,7 +123,8 @@ public sealed class PublicStaticStateFix : CodeFixProvider
         private static bool MayAssign(SyntaxNode name)
         {
             SyntaxNode node = name;
-            while (node.Parent is MemberAccessExpressionSyntax or ParenthesizedExpressionSyntax or ElementAccessExpressionSyntax or ArgumentSyntax { Parent: TupleExpressionSyntax } or TupleExpressionSyntax)
+            while (node.Parent is MemberAccessExpressionSyntax or ParenthesizedExpressionSyntax or ElementAccessExpressionSyntax
+                or ArgumentSyntax { Parent: TupleExpressionSyntax } or TupleExpressionSyntax)
                 node = node.Parent;
             return node.Parent switch
             {

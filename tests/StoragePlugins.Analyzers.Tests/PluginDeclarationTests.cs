@@ -119,6 +119,20 @@ public sealed class PluginDeclarationTests
         [Export(typeof(IOrderingPrimitive)), Strategy("mine")] public sealed class Mine : IOrderingPrimitive {Body}
         """);
 
+    [Theory]
+    [InlineData("1.2.3-01.beta-x")]
+    [InlineData("01.002")]
+    [InlineData("2147483647.1")]
+    [InlineData("2147483648.1")]
+    [InlineData("1.2.3-béta")]
+    [InlineData("1.2.3-")]
+    [InlineData("-1")]
+    [InlineData("+5")]
+    [InlineData("1.2.")]
+    [InlineData("1.2.3.4.5")]
+    public void The_rule_for_versions_is_that_of_the_ranges_in_configurations(string version)
+        => Assert.Equal(NuGet.Versioning.NuGetVersion.TryParse(version, out _), PluginVersionText.IsValid(version));
+
     [Fact]
     public Task Two_classes_with_one_id_of_one_kind_are_told() => AuthorsProject.ExpectAsync("SP9105", $"""
         {Usings}{AuthorsProject.PluginMark}
