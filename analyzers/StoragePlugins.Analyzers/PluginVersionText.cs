@@ -19,8 +19,13 @@ internal static class PluginVersionText
         string[] numbers = parts[0].Split('.');
         return numbers.Length <= MaxNumbers
             && numbers.All(number => number.Length > 0 && number.All(IsDigit) && int.TryParse(number, out _))
-            && (parts.Length == 1 || parts[1].Split('.').All(label => label.Length > 0 && label.All(c => IsDigit(c) || c is >= 'a' and <= 'z' or >= 'A' and <= 'Z' or '-')));
+            && (parts.Length == 1 || parts[1].Split('.').All(IsLabel));
     }
+
+    // A number in a pre-release has no leading zero (Semantic Versioning 2.0.0, §9).
+    private static bool IsLabel(string label)
+        => label.Length > 0 && label.All(c => IsDigit(c) || c is >= 'a' and <= 'z' or >= 'A' and <= 'Z' or '-')
+            && !(label.Length > 1 && label[0] == '0' && label.All(IsDigit));
 
     private static bool IsDigit(char c) => c is >= '0' and <= '9';
 }

@@ -121,6 +121,7 @@ public sealed class PluginDeclarationTests
 
     [Theory]
     [InlineData("1.2.3-01.beta-x")]
+    [InlineData("1.2.3-0.01a")]
     [InlineData("01.002")]
     [InlineData("2147483647.1")]
     [InlineData("2147483648.1")]
