@@ -1,0 +1,3 @@
+using StoragePlugins;
+
+[assembly: StoragePlugin("DsyncOrdering", Description = "Synchronous writes in place of flushes.")]

@@ -1,0 +1,3 @@
+using StoragePlugins;
+
+[assembly: StoragePlugin("FixedContainer", Description = "A container of fixed size: a header twice, then the disk.")]

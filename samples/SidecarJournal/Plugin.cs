@@ -1,0 +1,3 @@
+using StoragePlugins;
+
+[assembly: StoragePlugin("SidecarJournal", Description = "A redo log in a file beside the image.")]

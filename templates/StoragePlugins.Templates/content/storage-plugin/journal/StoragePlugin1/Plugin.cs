@@ -1,0 +1,3 @@
+using StoragePlugins;
+
+[assembly: StoragePlugin("StoragePlugin1", Description = "A metadata journal without a log: stages are written home in order.")]

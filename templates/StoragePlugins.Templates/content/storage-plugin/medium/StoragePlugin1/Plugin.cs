@@ -1,0 +1,3 @@
+using StoragePlugins;
+
+[assembly: StoragePlugin("StoragePlugin1", Description = "A medium that stands on another one and counts.")]

@@ -1,0 +1,3 @@
+using StoragePlugins;
+
+[assembly: StoragePlugin("StoragePlugin1", Description = "An ordering primitive: a barrier is a flush of the medium.")]
