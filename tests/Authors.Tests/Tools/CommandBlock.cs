@@ -13,6 +13,22 @@ internal static class CommandBlock
         return lines[(start + 1)..end];
     }
 
+    /// <summary>The lines of each such block, in order.</summary>
+    public static IReadOnlyList<IReadOnlyList<string>> All(string markdown)
+    {
+        var blocks = new List<IReadOnlyList<string>>();
+        string[] lines = markdown.Split('\n');
+        for (int at = 0; at < lines.Length; at++)
+        {
+            if (!lines[at].StartsWith("```", StringComparison.Ordinal)) continue;
+            int end = Array.IndexOf(lines, "```", at + 1);
+            if (lines[at] == "```") blocks.Add(lines[(at + 1)..end]);
+            at = end;
+        }
+
+        return blocks;
+    }
+
     /// <summary>The same command in a time that a test has: word for word but for its budget.</summary>
     public static string Hastened(string command) => command switch
     {
