@@ -31,8 +31,8 @@ internal sealed class HostServices(TextWriter output, TextWriter error)
 
     /// <summary>Reads the configuration and scans for plugins, as the command line says.</summary>
     /// <exception cref="DiagnosticException">The configuration or a plugin directory cannot be used.</exception>
-    public HostSession Start(ParseResult commandLine)
-        => HostSession.Open(commandLine.GetValue(Plugins) ?? [], ConfigOf(commandLine), Logger);
+    public HostSession Start(ParseResult commandLine, bool isServing = false)
+        => HostSession.Open(commandLine.GetValue(Plugins) ?? [], ConfigOf(commandLine), Logger, isServing);
 
     // The option belongs to some commands only; for the others there is no configuration.
     private string? ConfigOf(ParseResult commandLine) => commandLine.GetResult(Config) is null ? null : commandLine.GetValue(Config);

@@ -16,7 +16,7 @@ internal sealed class HostSession : IDisposable
     }
 
     /// <summary>The configuration, or the built-in pipelines alone.</summary>
-    public HostConfiguration Configuration { get; }
+    public HostConfiguration Configuration { get; private set; }
 
     /// <summary>The plugins.</summary>
     public PluginCatalog Catalog { get; }
@@ -28,12 +28,29 @@ internal sealed class HostSession : IDisposable
     public ConsoleLogger Logger { get; }
 
     /// <summary>Reads the configuration, if any, and scans for plugins.</summary>
-    public static HostSession Open(IEnumerable<string> pluginDirectories, string? configurationFile, ConsoleLogger logger)
+    /// <param name="pluginDirectories">Of the command line.</param>
+    /// <param name="configurationFile">Null for the built-in pipelines alone.</param>
+    /// <param name="logger">Notes and warnings.</param>
+    /// <param name="isServing">Plugins are loaded from copies, for they may be replaced while the host runs.</param>
+    public static HostSession Open(IEnumerable<string> pluginDirectories, string? configurationFile, ConsoleLogger logger, bool isServing = false)
     {
         HostConfiguration configuration = configurationFile is null ? HostConfiguration.BuiltInOnly : ConfigurationReader.Read(configurationFile);
         PluginSearchPath searchPath = PluginSearchPath.Compose(
             pluginDirectories, configuration.PluginDirectories, Environment.GetEnvironmentVariable(PluginSearchPath.EnvironmentVariable));
-        return new HostSession(configuration, PluginCatalog.Scan(searchPath), logger);
+        return new HostSession(configuration, PluginCatalog.Scan(searchPath, new CatalogOptions { AllowedHashes = configuration.AllowedPlugins, Shadow = isServing ? ShadowFolder.Create() : null }), logger);
+    }
+
+    /// <summary>Reads the configuration's pipelines again, for what is opened from now on. Disks and plugin directories stay as they were at the start.</summary>
+    /// <exception cref="DiagnosticException">It cannot be read; the one before goes on counting.</exception>
+    /// <exception cref="InvalidConfigurationException">It has errors; the one before goes on counting.</exception>
+    public void ReloadPipelines()
+    {
+        if (Configuration.File is not { } file) return;
+        HostConfiguration now = ConfigurationReader.Read(file);
+        IReadOnlyList<Diagnostic> problems = PipelineValidator.Check(now, Catalog);
+        if (problems.Count > 0) throw new InvalidConfigurationException(problems);
+        Configuration = now;
+        Composer.Use(now);
     }
 
     /// <summary>Ends the command when the configuration has errors: all of them are reported.</summary>

@@ -2,8 +2,11 @@ using System.CommandLine;
 using System.Net;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
+using Microsoft.Extensions.Logging;
+using StoragePlugins.Host.Control;
 using StoragePlugins.Host.Exports.Nbd;
 using StoragePlugins.Host.Pipelines;
+using StoragePlugins.Host.Plugins;
 using StoragePlugins.Host.Serving;
 
 namespace StoragePlugins.Host.Commands;
@@ -26,12 +29,14 @@ internal static class ServeCommand
     private static readonly Option<string?> s_size = new("--size") { Description = "Make the image with this size when it is missing (10G).", HelpName = "SIZE" };
     private static readonly Option<string?> s_socket = new("--socket", "-k") { Description = "Unix socket to listen on; mode 0600.", HelpName = "PATH" };
     private static readonly Option<string?> s_listen = new("--listen") { Description = "Listen on TCP instead: PORT or HOST:PORT. There is no encryption or login: keep it to loopback or a trusted network.", HelpName = "HOST:PORT" };
+    private static readonly Option<string?> s_control = new("--control") { Description = "Unix socket for 'sphost disk'; mode 0600. By default IMAGE.control, or sphost.control of several disks.", HelpName = "PATH" };
+    private static readonly Option<bool> s_watch = new("--watch-plugins") { Description = "Take up plugins that appear in the plugin directories while the host runs." };
     private static readonly Option<bool> s_readOnly = new("--read-only", "-r") { Description = "Serve for reading only; nothing is written to the image." };
 
     /// <summary>Makes the command.</summary>
     public static Command Create(HostServices services)
     {
-        var command = new Command("serve", "Serve disks to NBD clients until SIGTERM or Ctrl-C.") { s_image, s_pipeline, services.Config, s_size, s_socket, s_listen, s_readOnly };
+        var command = new Command("serve", "Serve disks to NBD clients until SIGTERM or Ctrl-C.") { s_image, s_pipeline, services.Config, s_size, s_socket, s_listen, s_control, s_watch, s_readOnly };
         command.Validators.Add(result =>
         {
             if (result.GetResult(s_socket) is not null && result.GetResult(s_listen) is not null) result.AddError("--socket and --listen exclude each other.");
@@ -42,7 +47,7 @@ internal static class ServeCommand
 
     private static int Run(HostServices services, ParseResult commandLine)
     {
-        using HostSession session = services.Start(commandLine);
+        using HostSession session = services.Start(commandLine, isServing: true);
         session.RequireValidConfiguration();
         IReadOnlyList<DiskDefinition> definitions = Definitions(session, commandLine);
         EndPoint endPoint = EndPointOf(commandLine, definitions);
@@ -51,10 +56,12 @@ internal static class ServeCommand
         using PosixSignalRegistration terminate = OnSignal(PosixSignal.SIGTERM, stop);
         using PosixSignalRegistration interrupt = OnSignal(PosixSignal.SIGINT, stop);
         using var disks = new ServedDisks(session.Composer, services.Logger);
-        foreach (DiskDefinition definition in definitions) disks.Open(definition);
+        foreach (DiskDefinition definition in definitions) _ = disks.Open(definition);
         using var server = new NbdServer(disks.Exports, new NbdLimits(), services.Logger);
         server.Start(endPoint);
-        ServeBanner.Write(services.Output, disks, server.EndPoint!);
+        using PluginWatcher? watcher = commandLine.GetValue(s_watch) ? PluginWatcher.Start(session.Catalog, services.Logger) : null;
+        using ControlServer? control = StartControl(services, commandLine, definitions, disks, session, server);
+        ServeBanner.Write(services.Output, disks, server.EndPoint!, control?.Path);
         long allocatedBefore = GC.GetTotalAllocatedBytes();
         using (StatusLine? status = services.Output.IsTerminal ? StatusLine.Start(disks) : null) stop.Wait();
 
@@ -62,6 +69,21 @@ internal static class ServeCommand
         int exitCode = Shutdown(services, server, disks);
         ServeSummary.Write(services.Output, disks, allocated);
         return exitCode;
+    }
+
+    // A host that cannot be controlled still serves, unless control was asked for.
+    private static ControlServer? StartControl(HostServices services, ParseResult commandLine, IReadOnlyList<DiskDefinition> definitions, ServedDisks disks, HostSession session, NbdServer server)
+    {
+        string? named = commandLine.GetValue(s_control);
+        try
+        {
+            return ControlServer.Start(Path.GetFullPath(named ?? (definitions.Count == 1 ? definitions[0].Image : "sphost") + ControlClient.Suffix), disks, session, server, services.Logger);
+        }
+        catch (DiagnosticException failure) when (named is null)
+        {
+            services.Logger.LogWarning("{Code}: no control socket: {Reason}", failure.Code, failure.Message);
+            return null;
+        }
     }
 
     /// <summary>Drains clients, flushes and closes; a second signal during it ends the process at once, as a crash would.</summary>

@@ -39,9 +39,9 @@ internal sealed class PipelineVariants(PluginCatalog catalog)
 
     private TestedPipeline Compose(PipelineDefinition pipeline) => new(
         pipeline.Name,
-        new Tested<IBlockFormat>(pipeline.Format.Id, catalog.Get<IBlockFormat>(pipeline.Format.Id, pipeline.Format.Where), Bind(pipeline.Format)),
-        new Tested<IOrderingPrimitive>(pipeline.Ordering.Id, catalog.Get<IOrderingPrimitive>(pipeline.Ordering.Id, pipeline.Ordering.Where), Bind(pipeline.Ordering)),
-        new Tested<IMetadataJournal>(pipeline.Journal.Id, catalog.Get<IMetadataJournal>(pipeline.Journal.Id, pipeline.Journal.Where), Bind(pipeline.Journal)))
+        new Tested<IBlockFormat>(pipeline.Format.Id, catalog.Get<IBlockFormat>(pipeline.Format.Id, pipeline.Format.Where, pipeline.Format.Version), Bind(pipeline.Format)),
+        new Tested<IOrderingPrimitive>(pipeline.Ordering.Id, catalog.Get<IOrderingPrimitive>(pipeline.Ordering.Id, pipeline.Ordering.Where, pipeline.Ordering.Version), Bind(pipeline.Ordering)),
+        new Tested<IMetadataJournal>(pipeline.Journal.Id, catalog.Get<IMetadataJournal>(pipeline.Journal.Id, pipeline.Journal.Where, pipeline.Journal.Version), Bind(pipeline.Journal)))
     {
         Logger = NullLogger.Instance,
     };
@@ -63,7 +63,7 @@ internal sealed class PipelineVariants(PluginCatalog catalog)
     // Variant 0 has the first value of every option. The others walk through the values at a pace of each option's own.
     private StrategyUse Vary(StrategyUse use, int number)
     {
-        StrategyDescriptor strategy = catalog.Require(use.Kind, use.Id, use.Where);
+        StrategyDescriptor strategy = catalog.Require(use.Kind, use.Id, use.Version, use.Where);
         if (strategy.Declaration.OptionsType is null || catalog.OptionsType(strategy) is not { } type) return use;
         var options = new List<OptionSetting>(use.Options);
         int pace = 1;

@@ -31,6 +31,7 @@ internal sealed class FlushGate : IDisposable
     private long _durable = NeverFlushed;
     private long _runningGeneration;
     private bool _running;
+    private bool _held;
     private bool _disposed;
     private DurabilityLostException? _poison;
     private TicketList _sharing;
@@ -102,6 +103,41 @@ internal sealed class FlushGate : IDisposable
         return true;
     }
 
+    /// <summary>Waits until no flush runs; none begins before <see cref="Release"/>. Who asks meanwhile waits.</summary>
+    /// <returns>False, and nothing is held, when one still ran after <paramref name="timeout"/>.</returns>
+    public bool Hold(TimeSpan timeout)
+    {
+        long start = Stopwatch.GetTimestamp();
+        lock (_state)
+        {
+            _held = true;
+            while (_running)
+            {
+                TimeSpan left = timeout - Stopwatch.GetElapsedTime(start);
+                if (left <= TimeSpan.Zero)
+                {
+                    _held = false;
+                    Monitor.PulseAll(_state);
+                    return false;
+                }
+
+                Monitor.Wait(_state, left);
+            }
+        }
+
+        return true;
+    }
+
+    /// <summary>Ends a hold.</summary>
+    public void Release()
+    {
+        lock (_state)
+        {
+            _held = false;
+            Monitor.PulseAll(_state);
+        }
+    }
+
     /// <summary>Serves who waits already, then ends the thread. Later flushes are refused.</summary>
     public void Dispose()
     {
@@ -133,10 +169,11 @@ internal sealed class FlushGate : IDisposable
             long generation;
             lock (_state)
             {
-                while (_waiting.IsEmpty)
+                while (_waiting.IsEmpty || _held)
                 {
-                    if (_disposed) return;
-                    Monitor.Wait(_state);
+                    if (_disposed && _waiting.IsEmpty) return;
+                    if (_disposed) _held = false;
+                    else Monitor.Wait(_state);
                 }
 
                 _running = true;

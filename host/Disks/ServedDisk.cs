@@ -17,14 +17,11 @@ internal sealed class ServedDisk : IVirtualDisk, INonBlockingDisk, IDiscardDisk,
     private const int ZeroChunkBytes = 256 * 1024;
     private static readonly byte[] s_zeros = new byte[ZeroChunkBytes];
 
-    private readonly IVirtualDisk _inner;
-    private readonly INonBlockingDisk? _nonBlocking;
-    private readonly IDiscardDisk? _discard;
-    private readonly IZeroingDisk? _zeroing;
-    private readonly IExtentDisk? _extents;
-    private readonly IBarrierDisk? _barrier;
     private readonly AdmissionGate _admission = new();
     private readonly FlushGate _flushGate;
+
+    // Changed only while no request is inside.
+    private volatile InnerDisk _inner;
 
     /// <summary>Wraps a disk.</summary>
     /// <param name="name">For messages and threads.</param>
@@ -34,13 +31,8 @@ internal sealed class ServedDisk : IVirtualDisk, INonBlockingDisk, IDiscardDisk,
     {
         Name = name;
         Meter = meter;
-        _inner = inner;
-        _nonBlocking = inner.GetCapability<INonBlockingDisk>();
-        _discard = inner.GetCapability<IDiscardDisk>();
-        _zeroing = inner.GetCapability<IZeroingDisk>();
-        _extents = inner.GetCapability<IExtentDisk>();
-        _barrier = inner.GetCapability<IBarrierDisk>();
-        _flushGate = new FlushGate(name, inner.Flush);
+        _inner = new InnerDisk(inner);
+        _flushGate = new FlushGate(name, () => _inner.Disk.Flush());
     }
 
     /// <summary>For messages.</summary>
@@ -53,19 +45,19 @@ internal sealed class ServedDisk : IVirtualDisk, INonBlockingDisk, IDiscardDisk,
     public LatencyHistogram Latency { get; } = new();
 
     /// <inheritdoc/>
-    public long Length => _inner.Length;
+    public long Length => _inner.Disk.Length;
 
     /// <inheritdoc/>
-    public bool IsReadOnly => _inner.IsReadOnly;
+    public bool IsReadOnly => _inner.Disk.IsReadOnly;
 
     /// <inheritdoc/>
-    public int PreferredBlockSize => _inner.PreferredBlockSize;
+    public int PreferredBlockSize => _inner.Disk.PreferredBlockSize;
 
     /// <summary>Whether <see cref="TryRead"/> and <see cref="TryWrite"/> can ever succeed.</summary>
-    public bool IsNonBlocking => _nonBlocking is not null;
+    public bool IsNonBlocking => _inner.NonBlocking is not null;
 
     /// <summary>Whether <see cref="Discard"/> does anything.</summary>
-    public bool CanDiscard => _discard is not null;
+    public bool CanDiscard => _inner.Discard is not null;
 
     /// <summary>Why durability is lost; <see langword="null"/> while it is not.</summary>
     public DurabilityLostException? Poison => _flushGate.Poison;
@@ -77,10 +69,10 @@ internal sealed class ServedDisk : IVirtualDisk, INonBlockingDisk, IDiscardDisk,
     public T? GetCapability<T>() where T : class
     {
         bool offered =
-            typeof(T) == typeof(INonBlockingDisk) ? _nonBlocking is not null :
-            typeof(T) == typeof(IDiscardDisk) ? _discard is not null :
-            typeof(T) == typeof(IExtentDisk) ? _extents is not null :
-            typeof(T) == typeof(IBarrierDisk) ? _barrier is not null :
+            typeof(T) == typeof(INonBlockingDisk) ? _inner.NonBlocking is not null :
+            typeof(T) == typeof(IDiscardDisk) ? _inner.Discard is not null :
+            typeof(T) == typeof(IExtentDisk) ? _inner.Extents is not null :
+            typeof(T) == typeof(IBarrierDisk) ? _inner.Barrier is not null :
             typeof(T) == typeof(IZeroingDisk);
         return offered ? (T)(object)this : null;
     }
@@ -88,10 +80,10 @@ internal sealed class ServedDisk : IVirtualDisk, INonBlockingDisk, IDiscardDisk,
     /// <inheritdoc/>
     public bool TryRead(long offset, Span<byte> buffer)
     {
-        if (_nonBlocking is null || !Contains(offset, buffer.Length) || !_admission.TryEnter()) return false;
+        if (!Contains(offset, buffer.Length) || !_admission.TryEnter()) return false;
         try
         {
-            if (!_nonBlocking.TryRead(offset, buffer)) return false;
+            if (_inner.NonBlocking?.TryRead(offset, buffer) is not true) return false;
         }
         catch (DurabilityLostException lost)
         {
@@ -110,11 +102,11 @@ internal sealed class ServedDisk : IVirtualDisk, INonBlockingDisk, IDiscardDisk,
     /// <inheritdoc/>
     public bool TryWrite(long offset, ReadOnlySpan<byte> data)
     {
-        if (_nonBlocking is null || IsReadOnly || Poison is not null || !Contains(offset, data.Length) || !_admission.TryEnter()) return false;
+        if (IsReadOnly || Poison is not null || !Contains(offset, data.Length) || !_admission.TryEnter()) return false;
         bool written = true;
         try
         {
-            written = _nonBlocking.TryWrite(offset, data);
+            written = _inner.NonBlocking?.TryWrite(offset, data) ?? false;
             if (!written) return false;
         }
         catch (DurabilityLostException lost)
@@ -139,7 +131,7 @@ internal sealed class ServedDisk : IVirtualDisk, INonBlockingDisk, IDiscardDisk,
         Enter("read", offset, buffer.Length);
         try
         {
-            if (buffer.Length > 0) _inner.Read(offset, buffer);
+            if (buffer.Length > 0) _inner.Disk.Read(offset, buffer);
         }
         catch (DurabilityLostException lost)
         {
@@ -160,7 +152,7 @@ internal sealed class ServedDisk : IVirtualDisk, INonBlockingDisk, IDiscardDisk,
         EnterToWrite("write", offset, data.Length);
         try
         {
-            if (data.Length > 0) _inner.Write(offset, data);
+            if (data.Length > 0) _inner.Disk.Write(offset, data);
         }
         catch (DurabilityLostException lost)
         {
@@ -184,7 +176,7 @@ internal sealed class ServedDisk : IVirtualDisk, INonBlockingDisk, IDiscardDisk,
         EnterToWrite("discard", offset, length);
         try
         {
-            if (length > 0) _discard?.Discard(offset, length);
+            if (length > 0) _inner.Discard?.Discard(offset, length);
         }
         catch (DurabilityLostException lost)
         {
@@ -208,7 +200,7 @@ internal sealed class ServedDisk : IVirtualDisk, INonBlockingDisk, IDiscardDisk,
         EnterToWrite("write zeroes", offset, length);
         try
         {
-            if (length > 0 && _zeroing is not null) _zeroing.WriteZeroes(offset, length, mayUnmap);
+            if (length > 0 && _inner.Zeroing is { } zeroing) zeroing.WriteZeroes(offset, length, mayUnmap);
             else WriteZeroBytes(offset, length);
         }
         catch (DurabilityLostException lost)
@@ -227,7 +219,18 @@ internal sealed class ServedDisk : IVirtualDisk, INonBlockingDisk, IDiscardDisk,
     }
 
     /// <inheritdoc/>
-    public bool IsZeroingFast(long offset, long length) => _zeroing is not null && Contains(offset, length) && _zeroing.IsZeroingFast(offset, length);
+    public bool IsZeroingFast(long offset, long length)
+    {
+        if (!Contains(offset, length) || !_admission.TryEnter()) return false;
+        try
+        {
+            return _inner.Zeroing?.IsZeroingFast(offset, length) is true;
+        }
+        finally
+        {
+            _admission.Leave();
+        }
+    }
 
     /// <inheritdoc/>
     /// <remarks>All is data when the inner disk has no such ability.</remarks>
@@ -236,7 +239,7 @@ internal sealed class ServedDisk : IVirtualDisk, INonBlockingDisk, IDiscardDisk,
         Enter("describe", offset, length);
         try
         {
-            if (_extents is not null) return _extents.DescribeExtents(offset, length, extents);
+            if (_inner.Extents is { } describing) return describing.DescribeExtents(offset, length, extents);
             extents[0] = new DiskExtent(length, ExtentFlags.None, Depth: 1);
             return 1;
         }
@@ -252,7 +255,7 @@ internal sealed class ServedDisk : IVirtualDisk, INonBlockingDisk, IDiscardDisk,
         EnterToWrite("barrier", 0, 0);
         try
         {
-            _barrier?.Barrier();
+            _inner.Barrier?.Barrier();
         }
         catch (DurabilityLostException lost)
         {
@@ -288,12 +291,13 @@ internal sealed class ServedDisk : IVirtualDisk, INonBlockingDisk, IDiscardDisk,
     public void SubmitFlush(FlushTicket ticket)
     {
         if (IsReadOnly) ticket.Flushed(null);
-        else if (!_admission.TryEnter()) ticket.Flushed(Closing("flush", -1, 0));
-        else
+        else if (_admission.TryEnter())
         {
             _flushGate.Submit(ticket);
             _admission.Leave();
         }
+        else if (_admission.IsClosed) ticket.Flushed(Closing("flush", -1, 0));
+        else _flushGate.Submit(ticket); // held: it waits in the flush gate, which is held as well
     }
 
     /// <summary>One flush or FUA taken through <see cref="SubmitFlush"/> was answered.</summary>
@@ -307,11 +311,38 @@ internal sealed class ServedDisk : IVirtualDisk, INonBlockingDisk, IDiscardDisk,
         return _admission.CloseAndWait(timeout) && _flushGate.WaitUntilIdle(timeout - Stopwatch.GetElapsedTime(start));
     }
 
+    /// <summary>Lets requests and flushes that come wait, and waits for the running ones. Until <see cref="Release"/>.</summary>
+    /// <returns>False, and nothing is held, when something still ran after <paramref name="timeout"/>.</returns>
+    public bool Hold(TimeSpan timeout)
+    {
+        long start = Stopwatch.GetTimestamp();
+        if (!_admission.Hold(timeout)) return false;
+        if (_flushGate.Hold(timeout - Stopwatch.GetElapsedTime(start))) return true;
+        _admission.Release();
+        return false;
+    }
+
+    /// <summary>Lets go of the inner disk. While held; a <see cref="Replace"/> must follow.</summary>
+    public void Detach() => _inner.Disk.Dispose();
+
+    /// <summary>Puts another disk of the same length in the place of the one that was let go of. While held.</summary>
+    public void Replace(IVirtualDisk inner) => _inner = new InnerDisk(inner);
+
+    /// <summary>Nothing is promised any more: every later write and flush fails.</summary>
+    public void SetPoison(DurabilityLostException failure) => _flushGate.SetPoison(failure);
+
+    /// <summary>Ends a hold.</summary>
+    public void Release()
+    {
+        _flushGate.Release();
+        _admission.Release();
+    }
+
     /// <summary>Answers the flushes that wait, ends the flush thread, disposes the inner disk. After <see cref="Quiesce"/>.</summary>
     public void Dispose()
     {
         _flushGate.Dispose();
-        _inner.Dispose();
+        _inner.Disk.Dispose();
     }
 
     private void WriteZeroBytes(long offset, long length)
@@ -319,7 +350,7 @@ internal sealed class ServedDisk : IVirtualDisk, INonBlockingDisk, IDiscardDisk,
         while (length > 0)
         {
             int step = (int)Math.Min(length, ZeroChunkBytes);
-            _inner.Write(offset, s_zeros.AsSpan(0, step));
+            _inner.Disk.Write(offset, s_zeros.AsSpan(0, step));
             offset += step;
             length -= step;
         }
@@ -341,9 +372,25 @@ internal sealed class ServedDisk : IVirtualDisk, INonBlockingDisk, IDiscardDisk,
     {
         if (!Contains(offset, length))
             throw new StorageException(StorageError.InvalidRange, operation, Name, offset, length, $"outside the disk of {Length} bytes");
-        if (!_admission.TryEnter()) throw Closing(operation, offset, length);
+        if (!_admission.Enter()) throw Closing(operation, offset, length);
     }
 
     private StorageException Closing(string operation, long offset, long length) =>
         new(StorageError.ShuttingDown, operation, Name, offset, length, "the disk is being closed");
+
+    /// <summary>A disk with what it can do.</summary>
+    private sealed class InnerDisk(IVirtualDisk disk)
+    {
+        public IVirtualDisk Disk { get; } = disk;
+
+        public INonBlockingDisk? NonBlocking { get; } = disk.GetCapability<INonBlockingDisk>();
+
+        public IDiscardDisk? Discard { get; } = disk.GetCapability<IDiscardDisk>();
+
+        public IZeroingDisk? Zeroing { get; } = disk.GetCapability<IZeroingDisk>();
+
+        public IExtentDisk? Extents { get; } = disk.GetCapability<IExtentDisk>();
+
+        public IBarrierDisk? Barrier { get; } = disk.GetCapability<IBarrierDisk>();
+    }
 }

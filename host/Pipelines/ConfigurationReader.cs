@@ -9,7 +9,7 @@ internal sealed class ConfigurationReader
     /// <summary>An export's name is sent to NBD clients: the protocol's recommended limit is 256 bytes; the rest of the name is the snapshot's.</summary>
     public const int MaxNameLength = 128;
 
-    private static readonly string[] s_rootKeys = ["pluginDirectories", "pipelines", "disks"];
+    private static readonly string[] s_rootKeys = ["pluginDirectories", "allowedPlugins", "pipelines", "disks"];
     private static readonly string[] s_pipelineKeys = ["format", "journal", "ordering", "medium", "description"];
     private static readonly string[] s_diskKeys = ["image", "pipeline", "size", "readOnly", "description"];
 
@@ -41,6 +41,7 @@ internal sealed class ConfigurationReader
         {
             File = fullPath,
             PluginDirectories = [.. ReadDirectories(body?["pluginDirectories"]).Select(directory => Path.GetFullPath(directory, folder))],
+            AllowedPlugins = ReadHashes(body?["allowedPlugins"]),
             Defined = pipelines,
             Disks = [.. Entries(body, "disks").Select(entry => ReadDisk(entry, folder, known)).OfType<DiskDefinition>()],
             Problems = _problems,
@@ -112,17 +113,16 @@ internal sealed class ConfigurationReader
 
     private StrategyUse? ReadUse(ConfigNode node, string path, StrategyKind kind)
     {
-        string where = ConfigParser.Where(_file, node.Position);
         switch (node)
         {
             case ConfigScalar { Kind: ConfigScalarKind.String } id:
-                return new StrategyUse(kind, id.Text, [], path, where);
+                return Use(kind, id.Text, [], path, id);
             case ConfigObject body when body["id"] is { } id:
                 if (ReadString(id, $"{path}.id") is not { } text) return null;
                 OptionSetting[] options = [.. from member in body.Members
                                               where member.Name != "id"
                                               select new OptionSetting(member.Name, member.Value, $"{path}.{member.Name}", ConfigParser.Where(_file, member.Position))];
-                return new StrategyUse(kind, text, options, path, where);
+                return Use(kind, text, options, path, id);
             case ConfigObject body:
                 Report("SP2010", $"'{path}' has no 'id'", body.Position, fix: "add \"id\": \"…\"");
                 return null;
@@ -130,6 +130,28 @@ internal sealed class ConfigurationReader
                 WrongType(path, node, "an id, or an object with \"id\" and options");
                 return null;
         }
+    }
+
+    private StrategyUse? Use(StrategyKind kind, string text, IReadOnlyList<OptionSetting> options, string path, ConfigNode id)
+    {
+        if (VersionRequest.TrySplit(text, out string bare, out VersionRequest? version))
+            return new StrategyUse(kind, bare, options, path, ConfigParser.Where(_file, id.Position)) { Version = version };
+        Report("SP2014", $"'{path}' names versions in a way that cannot be read", id.Position, "id@1.2 (that or newer), id@[1.2] (that alone) or id@[1.0,2.0)", $"'{text}'");
+        return null;
+    }
+
+    private HashSet<string>? ReadHashes(ConfigNode? node)
+    {
+        if (node is null || As<ConfigArray>(node, "allowedPlugins", "an array of SHA-256 hashes") is not { } array) return null;
+        var hashes = new HashSet<string>(StringComparer.Ordinal);
+        for (int i = 0; i < array.Items.Count; i++)
+        {
+            if (ReadString(array.Items[i], $"allowedPlugins[{i}]") is not { } hash) continue;
+            if (hash.Length == 64 && hash.All(char.IsAsciiHexDigit)) hashes.Add(hash.ToLowerInvariant());
+            else Report("SP2006", $"'allowedPlugins[{i}]' is no SHA-256", array.Items[i].Position, "64 hexadecimal digits, as 'sphost plugins show' prints them", $"'{hash}'");
+        }
+
+        return hashes;
     }
 
     private DiskDefinition? ReadDisk(ConfigMember entry, string folder, HashSet<string> pipelines)

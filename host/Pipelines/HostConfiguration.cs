@@ -14,6 +14,9 @@ internal sealed class HostConfiguration
     /// <summary>Absolute paths of further plugin directories.</summary>
     public IReadOnlyList<string> PluginDirectories { get; init; } = [];
 
+    /// <summary>SHA-256 of the plugins that may be loaded; null for any.</summary>
+    public IReadOnlySet<string>? AllowedPlugins { get; init; }
+
     /// <summary>The pipelines that the file defines, in its order.</summary>
     public IReadOnlyList<PipelineDefinition> Defined { get; init; } = [];
 

@@ -12,6 +12,11 @@ namespace StoragePlugins.Host.Pipelines;
 /// <remarks>Thread-safe. One service provider an image: it owns the meter and the contexts, the catalog owns the strategies.</remarks>
 internal sealed class PipelineComposer(PluginCatalog catalog, HostConfiguration configuration, ILogger logger)
 {
+    private volatile HostConfiguration _configuration = configuration;
+
+    /// <summary>Takes pipelines from another reading of the configuration from now on; what is open stays as it is.</summary>
+    public void Use(HostConfiguration configuration) => _configuration = configuration;
+
     /// <summary>Opens an image through a pipeline.</summary>
     /// <param name="pipeline">Which strategies.</param>
     /// <param name="imagePath">The image.</param>
@@ -20,12 +25,29 @@ internal sealed class PipelineComposer(PluginCatalog catalog, HostConfiguration 
     /// <exception cref="InvalidConfigurationException">Several problems of the pipeline.</exception>
     public OpenedImage Open(PipelineDefinition pipeline, string imagePath, bool readOnly)
     {
-        ServiceProvider services = Build(pipeline, []);
+        PreparedPipeline prepared = Prepare(pipeline);
         try
         {
-            IDiskImage image = services.GetRequiredService<AssembledPipeline>().Open(imagePath, readOnly);
-            return new OpenedImage(
-                image, services.GetRequiredService<StorageMeter>(), pipeline, imagePath, readOnly, PipelineValidator.UnsafeReasons(pipeline, catalog), services);
+            return prepared.Open(imagePath, readOnly);
+        }
+        catch
+        {
+            prepared.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Loads and constructs what a pipeline is made of, and binds its options; opens nothing yet.</summary>
+    /// <param name="pipeline">Which strategies.</param>
+    /// <param name="meter">Goes on counting here; null for a new one.</param>
+    /// <exception cref="DiagnosticException">The one problem that keeps it from being used.</exception>
+    /// <exception cref="InvalidConfigurationException">Several problems of the pipeline.</exception>
+    public PreparedPipeline Prepare(PipelineDefinition pipeline, StorageMeter? meter = null)
+    {
+        ServiceProvider services = Build(pipeline, [], meter);
+        try
+        {
+            return new PreparedPipeline(services.GetRequiredService<AssembledPipeline>(), pipeline, services.GetRequiredService<StorageMeter>(), PipelineValidator.UnsafeReasons(pipeline, catalog), services);
         }
         catch
         {
@@ -86,8 +108,8 @@ internal sealed class PipelineComposer(PluginCatalog catalog, HostConfiguration 
     /// <param name="imagePath">The image; it need not exist.</param>
     public PipelineDefinition Choose(string? name, string imagePath)
     {
-        if (name is not null) return configuration.Pipeline(name);
-        if (!File.Exists(imagePath)) return configuration.Pipeline(BuiltInPipelines.Default);
+        if (name is not null) return _configuration.Pipeline(name);
+        if (!File.Exists(imagePath)) return _configuration.Pipeline(BuiltInPipelines.Default);
         (string format, JournalFacts? journal) = Inspect(imagePath);
         if (format == "raw")
         {
@@ -96,7 +118,7 @@ internal sealed class PipelineComposer(PluginCatalog catalog, HostConfiguration 
         }
 
         // Only its own journal can bring the image into order.
-        if (journal?.InUse is { } inUse && configuration.Pipelines.FirstOrDefault(pipeline => pipeline.Format.Id == format && pipeline.Journal.Id == inUse) is { } own)
+        if (journal?.InUse is { } inUse && _configuration.Pipelines.FirstOrDefault(pipeline => pipeline.Format.Id == format && pipeline.Journal.Id == inUse) is { } own)
             return own;
         PipelineDefinition? standard = BuiltInPipelines.ForFormat(format);
         if (standard is not null && journal?.WhyNone is { } why && BuiltInPipelines.WithoutJournal(format) is { } plain && plain != standard)
@@ -106,11 +128,11 @@ internal sealed class PipelineComposer(PluginCatalog catalog, HostConfiguration 
         }
 
         return standard
-            ?? configuration.Defined.FirstOrDefault(pipeline => pipeline.Format.Id == format)
+            ?? _configuration.Defined.FirstOrDefault(pipeline => pipeline.Format.Id == format)
             ?? throw new DiagnosticException("SP2009", $"there is no pipeline for format '{format}'", imagePath, fix: "define one in a configuration and name it with --pipeline");
     }
 
-    private ServiceProvider Build(PipelineDefinition pipeline, IReadOnlyList<OptionSetting> formatOptions)
+    private ServiceProvider Build(PipelineDefinition pipeline, IReadOnlyList<OptionSetting> formatOptions, StorageMeter? meter = null)
     {
         if (formatOptions.Count > 0)
         {
@@ -126,12 +148,12 @@ internal sealed class PipelineComposer(PluginCatalog catalog, HostConfiguration 
         services.AddSingleton(pipeline);
         services.AddSingleton(catalog);
         services.AddSingleton(logger);
-        services.AddSingleton<StorageMeter>();
-        services.AddSingleton(catalog.Get<IBlockFormat>(pipeline.Format.Id, pipeline.Format.Where));
-        services.AddSingleton(catalog.Get<IMetadataJournal>(pipeline.Journal.Id, pipeline.Journal.Where));
-        services.AddSingleton(catalog.Get<IOrderingPrimitive>(pipeline.Ordering.Id, pipeline.Ordering.Where));
+        services.AddSingleton(meter ?? new StorageMeter());
+        services.AddSingleton(catalog.Get<IBlockFormat>(pipeline.Format.Id, pipeline.Format.Where, pipeline.Format.Version));
+        services.AddSingleton(catalog.Get<IMetadataJournal>(pipeline.Journal.Id, pipeline.Journal.Where, pipeline.Journal.Version));
+        services.AddSingleton(catalog.Get<IOrderingPrimitive>(pipeline.Ordering.Id, pipeline.Ordering.Where, pipeline.Ordering.Version));
         services.AddSingleton(provider => new MediumChain([.. pipeline.Media.Select(use => new MediumLayer(
-            use.Id, catalog.Get<IMediumFactory>(use.Id, use.Where), new StrategyContext(Bind(use), provider.GetRequiredService<StorageMeter>(), logger)))]));
+            use.Id, catalog.Get<IMediumFactory>(use.Id, use.Where, use.Version), new StrategyContext(Bind(use), provider.GetRequiredService<StorageMeter>(), logger)))]));
         foreach (StrategyUse use in new[] { pipeline.Format, pipeline.Journal, pipeline.Ordering })
         {
             services.AddKeyedSingleton(use.Kind, (provider, _) => new StrategyContext(

@@ -34,7 +34,11 @@ internal sealed record PipelineDefinition
 /// <param name="Options">Its options as written; checked against the strategy's own class when the pipeline is validated or opened.</param>
 /// <param name="KeyPath">Where in the configuration, for messages: <c>pipelines.fast.journal</c>.</param>
 /// <param name="Where">File and position, for messages; null when built in.</param>
-internal sealed record StrategyUse(Plugins.StrategyKind Kind, string Id, IReadOnlyList<OptionSetting> Options, string KeyPath, string? Where);
+internal sealed record StrategyUse(Plugins.StrategyKind Kind, string Id, IReadOnlyList<OptionSetting> Options, string KeyPath, string? Where)
+{
+    /// <summary>The versions of its plugin that are meant; null for what the plain id means.</summary>
+    public Plugins.VersionRequest? Version { get; init; }
+}
 
 /// <summary>An option as written.</summary>
 /// <param name="Name">Its name.</param>

@@ -23,7 +23,7 @@ internal static class PipelineValidator
     {
         try
         {
-            StrategyDescriptor strategy = catalog.Require(use.Kind, use.Id, use.Where is null ? null : $"{use.Where}: {use.KeyPath}");
+            StrategyDescriptor strategy = catalog.Require(use.Kind, use.Id, use.Version, use.Where is null ? null : $"{use.Where}: {use.KeyPath}");
             if (use.Options.Count == 0 && strategy.Declaration.OptionsType is null) return null;
             return OptionBinder.Bind(catalog.OptionsType(strategy), use.Options, $"{use.Kind.Label()} '{use.Id}'", problems);
         }

@@ -30,10 +30,11 @@ internal sealed class LoadedPlugin : IDisposable
     /// <summary>Loads the plugin and reads its exports; constructs no strategy.</summary>
     /// <param name="manifest">A manifest that the probe found usable.</param>
     /// <param name="isUnloadable">True to inspect.</param>
+    /// <param name="mainAssembly">The copy of its main assembly to load; null for the original.</param>
     /// <exception cref="DiagnosticException">SP1017: a type cannot be loaded. SP1020: an export is not visible.</exception>
-    public static LoadedPlugin Load(PluginManifest manifest, bool isUnloadable = false)
+    public static LoadedPlugin Load(PluginManifest manifest, bool isUnloadable = false, string? mainAssembly = null)
     {
-        PluginLoader loader = PluginLoader.CreateFromAssemblyFile(manifest.MainAssembly, isUnloadable: isUnloadable);
+        PluginLoader loader = PluginLoader.CreateFromAssemblyFile(mainAssembly ?? manifest.MainAssembly, isUnloadable: isUnloadable);
         CompositionHost? container = null;
         try
         {

@@ -25,13 +25,16 @@ internal enum PluginState
 internal sealed class PluginEntry : IDisposable
 {
     private readonly Lock _gate = new();
+    private readonly PluginProbeResult _probe;
     private readonly List<Diagnostic> _findings;
     private readonly bool _isUnloadable;
+    private readonly ShadowFolder? _shadow;
     private LoadedPlugin? _loaded;
     private DiagnosticException? _failure;
 
-    internal PluginEntry(PluginProbeResult probe, PluginDirectory directory, bool isUnloadable)
+    internal PluginEntry(PluginProbeResult probe, PluginDirectory directory, bool isUnloadable, ShadowFolder? shadow = null)
     {
+        (_probe, _shadow) = (probe, shadow);
         Path = probe.Path;
         Manifest = probe.Manifest;
         Directory = directory;
@@ -55,6 +58,9 @@ internal sealed class PluginEntry : IDisposable
     /// <summary>Whether its strategies can be asked for.</summary>
     public bool IsUsable => State is PluginState.Discovered or PluginState.Loaded or PluginState.Faulted;
 
+    /// <summary>Whether its strategies can be asked for by version: also when another version is what the plain id means.</summary>
+    public bool IsUsableByVersion => IsUsable || State == PluginState.Superseded;
+
     /// <summary>Its name, or its file's when it has none.</summary>
     public string Name => Manifest is { Name.Length: > 0 } manifest ? manifest.Name : System.IO.Path.GetFileName(Path);
 
@@ -76,7 +82,7 @@ internal sealed class PluginEntry : IDisposable
             if (_loaded is not null) return _loaded;
             try
             {
-                _loaded = LoadedPlugin.Load(Manifest!, _isUnloadable);
+                _loaded = LoadedPlugin.Load(Manifest!, _isUnloadable, _shadow?.Copy(Manifest!, hasOwnFolder: System.IO.Path.GetDirectoryName(Manifest!.MainAssembly) != Directory.Path));
                 State = PluginState.Loaded;
                 return _loaded;
             }
@@ -101,6 +107,23 @@ internal sealed class PluginEntry : IDisposable
         {
             lock (_gate) Fault(exception);
             throw;
+        }
+    }
+
+    /// <summary>Whether a look at the same place finds the same again.</summary>
+    internal bool IsSameAs(PluginProbeResult probe) => Path == probe.Path && Manifest?.Sha256 == probe.Manifest?.Sha256 && _probe.Findings.SequenceEqual(probe.Findings);
+
+    /// <summary>Forgets what was found about it and others: they are compared anew.</summary>
+    internal void Restart()
+    {
+        lock (_gate)
+        {
+            if (State != PluginState.Superseded && _findings.Count == _probe.Findings.Count) return;
+            _findings.Clear();
+            _findings.AddRange(_probe.Findings);
+            if (_probe.Rejection is not null || Manifest is null) State = PluginState.Rejected;
+            else if (_failure is not null) Fault(_failure);
+            else State = _loaded is null ? PluginState.Discovered : PluginState.Loaded;
         }
     }
 

@@ -10,7 +10,7 @@ namespace StoragePlugins.Host.Serving;
 internal static class ServeBanner
 {
     /// <summary>Writes it. The URI of each export stands alone at the end of its line, for scripts.</summary>
-    public static void Write(CommandOutput output, ServedDisks disks, EndPoint endPoint)
+    public static void Write(CommandOutput output, ServedDisks disks, EndPoint endPoint, string? control)
     {
         foreach (OpenedImage image in disks.Images)
         {
@@ -23,6 +23,7 @@ internal static class ServeBanner
         foreach (NbdExport export in disks.Exports) output.WriteLine($"export {(export.Name.Length == 0 ? "(default)" : export.Name)}: {UriOf(endPoint, export.Name)}");
         output.WriteLine($"try:  nbdinfo '{UriOf(endPoint, disks.Exports[0].Name)}'");
         output.WriteLine($"      qemu-system-x86_64 -drive 'file={UriOf(endPoint, disks.Exports[0].Name)},format=raw,if=virtio' …");
+        if (control is not null) output.WriteLine($"ask:  sphost disk list --control {control}");
         output.WriteLine("stop: Ctrl-C or SIGTERM");
     }
 

@@ -1,55 +1,59 @@
 using Microsoft.Extensions.Logging;
-using StoragePlugins.Host.Disks;
 using StoragePlugins.Host.Exports.Nbd;
 using StoragePlugins.Host.Pipelines;
 
 namespace StoragePlugins.Host.Serving;
 
 /// <summary>The images that a host serves and the exports of their disks, from open to close.</summary>
-/// <remarks>Opened and closed by one thread.</remarks>
+/// <remarks>Thread-safe: opening, switching and closing exclude each other.</remarks>
 internal sealed class ServedDisks(PipelineComposer composer, ILogger logger) : IDisposable
 {
     /// <summary>How long running requests and the last flush may take at the end. A device that needs longer has failed.</summary>
     public static readonly TimeSpan DrainTimeout = TimeSpan.FromSeconds(30);
 
-    /// <summary>Snapshots beyond this number are not exported: a listing of exports is read by people.</summary>
-    private const int MaxSnapshotExports = 256;
-
-    private readonly List<OpenedImage> _images = [];
-    private readonly List<NbdExport> _exports = [];
+    private readonly Lock _changing = new();
+    private volatile ServedImage[] _served = [];
+    private bool _isClosed;
 
     /// <summary>What is served.</summary>
-    public IReadOnlyList<NbdExport> Exports => _exports;
+    public IReadOnlyList<NbdExport> Exports => [.. _served.SelectMany(served => served.Exports)];
 
     /// <summary>The images, in the order of opening.</summary>
-    public IReadOnlyList<OpenedImage> Images => _images;
+    public IReadOnlyList<OpenedImage> Images => [.. _served.Select(served => served.Image)];
+
+    /// <summary>The same with their exports.</summary>
+    public IReadOnlyList<ServedImage> Served => _served;
 
     /// <summary>Opens an image, making it when the definition says so, and exports its disks: the live one under the definition's name,
     /// snapshots read-only as <c>NAME@SNAPSHOT</c>.</summary>
-    public void Open(DiskDefinition definition)
+    /// <exception cref="DiagnosticException">It cannot be opened; SP4026: one of this name is served already.</exception>
+    public ServedImage Open(DiskDefinition definition)
     {
-        PipelineDefinition pipeline = composer.Choose(definition.Pipeline, definition.Image);
-        if (definition.Size is { } size && !definition.ReadOnly && !File.Exists(definition.Image))
+        lock (_changing)
         {
-            composer.Create(pipeline, definition.Image, new CreateRequest(size));
-            logger.LogInformation("made {Image}, {Size}, {Format}", definition.Image, Quantities.FormatSize(size), pipeline.Format.Id);
+            if (_isClosed) throw new DiagnosticException("SP4026", "the host is stopping", definition.Name);
+            if (_served.Any(served => served.Definition.Name == definition.Name)) throw new DiagnosticException("SP4026", "a disk of this name is served already", definition.Name, fix: "choose another name");
+            ServedImage opened = ServedImage.Open(definition, composer, logger);
+            _served = [.. _served, opened];
+            return opened;
         }
+    }
 
-        OpenedImage opened = composer.Open(pipeline, definition.Image, definition.ReadOnly);
-        _images.Add(opened);
-        string? after = null;
-        foreach (DiskEntry entry in opened.Image.ListDisks(after, MaxSnapshotExports + 1))
+    /// <summary>Moves a disk to another pipeline.</summary>
+    /// <param name="disk">Its export's name; of a single disk the image's file name too.</param>
+    /// <param name="pipeline">The pipeline's name.</param>
+    /// <returns>The pipelines' names before and after, and how long clients waited.</returns>
+    /// <exception cref="DiagnosticException">SP4023: there is no such disk. Otherwise as <see cref="ServedImage.Switch"/>.</exception>
+    public (string From, string To, TimeSpan Pause) Switch(string disk, string pipeline)
+    {
+        ServedImage served = Find(disk);
+        lock (_changing)
         {
-            string name = entry.Name.Length == 0 ? definition.Name : $"{definition.Name}@{entry.Name}";
-            try
-            {
-                // Snapshots share the image's meter: what they cost is the image's cost.
-                _exports.Add(new NbdExport(name, new ServedDisk(name.Length == 0 ? definition.Image : name, opened.Image.OpenDisk(entry.Name), opened.Meter), DescriptionOf(definition, entry, opened)));
-            }
-            catch (DiagnosticException broken) when (entry.Name.Length > 0)
-            {
-                logger.LogWarning("{Code}: {Message}", broken.Code, broken.Message);
-            }
+            if (_isClosed) throw new DiagnosticException("SP4020", "the host is stopping", disk);
+            string from = served.Image.Pipeline.Name;
+            TimeSpan pause = served.Switch(composer.Choose(pipeline, served.Definition.Image));
+            logger.LogInformation("{Disk}: switched from pipeline {From} to {To}; clients waited {Pause:0.0} ms", disk, from, served.Image.Pipeline.Name, pause.TotalMilliseconds);
+            return (from, served.Image.Pipeline.Name, pause);
         }
     }
 
@@ -57,43 +61,27 @@ internal sealed class ServedDisks(PipelineComposer composer, ILogger logger) : I
     /// <returns>False when an image could not be closed cleanly; the reason is logged, the others are closed.</returns>
     public bool Close()
     {
-        bool clean = true;
-        foreach (NbdExport export in _exports)
+        lock (_changing)
         {
-            if (export.Disk.Quiesce(DrainTimeout)) continue;
-            logger.LogError("SP4012: {Disk}: requests were still running after {Seconds} s; the image is left as a crash would leave it", export.Disk.Name, DrainTimeout.TotalSeconds);
-            clean = false;
+            _isClosed = true;
+            bool clean = true;
+            foreach (ServedImage served in _served) clean &= served.Quiesce(DrainTimeout);
+            if (!clean) return false;
+            foreach (ServedImage served in _served) clean &= served.TryClose();
+            return clean;
         }
-
-        if (!clean) return false;
-        foreach (OpenedImage image in _images) clean &= TryClose(image);
-        return clean;
     }
 
     /// <summary>Lets go of everything without a clean end where <see cref="Close"/> was not called.</summary>
     public void Dispose()
     {
-        foreach (NbdExport export in _exports) export.Disk.Dispose();
-        foreach (OpenedImage image in _images) image.Dispose();
+        foreach (ServedImage served in _served) served.Dispose();
     }
 
-    private bool TryClose(OpenedImage image)
-    {
-        try
-        {
-            image.Image.Close();
-            return true;
-        }
-        catch (Exception failure) when (failure is StorageException or DiagnosticException)
-        {
-            logger.LogError("SP4013: {Image}: it could not be closed cleanly: {Reason}; open it again to recover it", image.Path, failure.Message);
-            return false;
-        }
-    }
+    private ServedImage Find(string disk) =>
+        Array.Find(_served, served => served.Definition.Name == disk) ?? (_served.Length == 1 && Path.GetFileName(_served[0].Definition.Image) == Path.GetFileName(disk) ? _served[0] : null)
+        ?? throw new DiagnosticException("SP4023", $"no disk '{disk}' is served here", expected: string.Join(", ", _served.Select(NameOf)), fix: "list them: sphost disk list");
 
-    private static string DescriptionOf(DiskDefinition definition, DiskEntry entry, OpenedImage opened)
-    {
-        string description = entry.Description.Length > 0 ? entry.Description : definition.Description;
-        return opened.UnsafeReasons.Count > 0 ? $"{description} UNSAFE: {string.Join("; ", opened.UnsafeReasons)}".Trim() : description;
-    }
+    /// <summary>What a disk is called on the command line: its export's name, or its image's where that is empty.</summary>
+    public static string NameOf(ServedImage served) => served.Definition.Name.Length > 0 ? served.Definition.Name : Path.GetFileName(served.Definition.Image);
 }

@@ -11,9 +11,6 @@ public sealed record MutantEntry(string Id, string Kind, string File, string Say
 {
     /// <summary>The workload of seed 1 that found it when the table was written: where a quick run looks first.</summary>
     public long FoundAt { get; init; }
-
-    /// <summary>Found in minutes on some runs only: tried with --long.</summary>
-    public bool IsRare { get; init; }
 }
 
 /// <summary>The table <c>tests/Mutants/mutants.txt</c>.</summary>
@@ -25,14 +22,13 @@ public static class MutantTable
         var entries = new List<MutantEntry>();
         string id = "", kind = "", file = "", says = "";
         long foundAt = 0;
-        bool isRare = false;
         List<string> original = [], replacement = [];
         foreach (string line in File.ReadLines(path).Append("= "))
         {
             if (line.StartsWith("= ", StringComparison.Ordinal))
             {
-                if (id.Length > 0) entries.Add(new MutantEntry(id, kind, file, says, string.Join('\n', original), string.Join('\n', replacement).Replace("$)", $"Mutant.Is(\"{id}\"))", StringComparison.Ordinal)) { FoundAt = foundAt, IsRare = isRare });
-                (foundAt, isRare) = (0, false);
+                if (id.Length > 0) entries.Add(new MutantEntry(id, kind, file, says, string.Join('\n', original), string.Join('\n', replacement).Replace("$)", $"Mutant.Is(\"{id}\"))", StringComparison.Ordinal)) { FoundAt = foundAt });
+                foundAt = 0;
                 id = line[2..].Trim();
                 (original, replacement) = ([], []);
             }
@@ -49,9 +45,8 @@ public static class MutantTable
                 if (key == "kind") kind = value;
                 else if (key == "file") file = value;
                 else if (key == "says") says = value;
-                else if (key == "rare") isRare = value == "yes";
                 else if (key == "at") foundAt = long.Parse(value, System.Globalization.CultureInfo.InvariantCulture);
-                else throw new FormatException($"{path}: '{line}' is neither kind, file, says, at nor rare");
+                else throw new FormatException($"{path}: '{line}' is neither kind, file, says nor at");
             }
         }
 

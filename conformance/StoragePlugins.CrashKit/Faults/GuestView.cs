@@ -18,27 +18,22 @@ internal sealed record GuestView(byte[] Disk, IReadOnlyDictionary<string, byte[]
     /// <exception cref="DiagnosticException">It cannot be opened.</exception>
     public static GuestView Of(TestedPipeline pipeline, Machine machine, GuestHistory history, long tick, MediumFaults? faults = null)
     {
-        byte[] shown;
-        Dictionary<string, byte[]> snapshots;
+        byte[] shown = [];
+        IReadOnlyDictionary<string, byte[]> snapshots = new Dictionary<string, byte[]>();
         InvariantBrokenException? broken = null;
         using (OpenedSubject opened = pipeline.Open(machine, faults: faults))
         {
             using (IVirtualDisk disk = opened.Image.OpenDisk(""))
             {
                 // What a damaged size says may be more than there is memory for; no workload makes a disk this long.
-                if (disk.Length > DeviceImage.MaxLength) throw new InvariantBrokenException(Invariant.I14DamageIsSeen, $"the disk has {disk.Length} bytes");
-                shown = new byte[disk.Length];
-                disk.Read(0, shown);
+                if (disk.Length > DeviceImage.MaxLength) broken = new InvariantBrokenException(Invariant.I14DamageIsSeen, $"the disk has {disk.Length} bytes");
+                else disk.Read(0, shown = new byte[disk.Length]);
             }
 
-            snapshots = GuestPromises.SnapshotsOf(opened.Image);
-            try
+            if (broken is null)
             {
-                GuestPromises.Judge(history, opened.Image, shown, tick);
-            }
-            catch (InvariantBrokenException problem)
-            {
-                broken = problem;
+                snapshots = GuestPromises.SnapshotsOf(opened.Image);
+                broken = Judged(history, opened.Image, shown, tick);
             }
 
             opened.Image.Close();
@@ -46,6 +41,19 @@ internal sealed record GuestView(byte[] Disk, IReadOnlyDictionary<string, byte[]
 
         CheckReport? report = pipeline.Check(machine);
         return new GuestView(shown, snapshots, report?.Corruptions ?? 0, report?.Leaks ?? 0, broken);
+    }
+
+    private static InvariantBrokenException? Judged(GuestHistory history, IDiskImage image, byte[] shown, long tick)
+    {
+        try
+        {
+            GuestPromises.Judge(history, image, shown, tick);
+            return null;
+        }
+        catch (InvariantBrokenException problem)
+        {
+            return problem;
+        }
     }
 
     /// <summary>The disks in which this differs from another view, sector by sector; null when the disks are not the same ones.</summary>

@@ -19,8 +19,7 @@ internal sealed class NbdServer : IDisposable
 
     private readonly Lock _lock = new();
     private readonly HashSet<NbdConnection> _connections = [];
-    private readonly Dictionary<string, NbdExport> _byName = new(StringComparer.Ordinal);
-    private readonly NbdExport _default;
+    private volatile IReadOnlyList<NbdExport> _exports = [];
     private readonly CancellationTokenSource _stopping = new();
     private Socket? _listener;
     private Task _accepting = Task.CompletedTask;
@@ -36,24 +35,15 @@ internal sealed class NbdServer : IDisposable
     public NbdServer(IReadOnlyList<NbdExport> exports, NbdLimits limits, ILogger log)
     {
         ArgumentOutOfRangeException.ThrowIfZero(exports.Count);
-        Exports = exports;
         Limits = limits;
         Log = log;
         Buffers = new BufferPool(limits.MaxBufferBytes);
         Workers = new WorkerPool("nbd", limits.Workers);
-        foreach (NbdExport export in exports)
-        {
-            if (System.Text.Encoding.UTF8.GetByteCount(export.Name) > NbdProtocol.MaxStringBytes)
-                throw new DiagnosticException("SP4006", "an export's name is too long", export.Name[..32] + "…", $"at most {NbdProtocol.MaxStringBytes} bytes", fix: "shorten it");
-            if (!_byName.TryAdd(export.Name, export))
-                throw new DiagnosticException("SP4006", "two exports have the same name", export.Name, fix: "give each disk a name of its own");
-        }
-
-        _default = _byName.GetValueOrDefault("", exports[0]);
+        Add(exports);
     }
 
     /// <summary>What is served.</summary>
-    public IReadOnlyList<NbdExport> Exports { get; }
+    public IReadOnlyList<NbdExport> Exports => _exports;
 
     /// <summary>Bounds for clients.</summary>
     public NbdLimits Limits { get; }
@@ -75,6 +65,22 @@ internal sealed class NbdServer : IDisposable
     internal BufferPool Buffers { get; }
 
     internal WorkerPool Workers { get; }
+
+    /// <summary>Serves further exports, also while clients are connected. By one thread at a time.</summary>
+    /// <exception cref="DiagnosticException">SP4006: a name is used twice or too long; none was added.</exception>
+    public void Add(IReadOnlyList<NbdExport> exports)
+    {
+        var names = new HashSet<string>(_exports.Select(export => export.Name), StringComparer.Ordinal);
+        foreach (NbdExport export in exports)
+        {
+            if (System.Text.Encoding.UTF8.GetByteCount(export.Name) > NbdProtocol.MaxStringBytes)
+                throw new DiagnosticException("SP4006", "an export's name is too long", export.Name[..32] + "…", $"at most {NbdProtocol.MaxStringBytes} bytes", fix: "shorten it");
+            if (!names.Add(export.Name))
+                throw new DiagnosticException("SP4006", "two exports have the same name", export.Name, fix: "give each disk a name of its own");
+        }
+
+        _exports = [.. _exports, .. exports];
+    }
 
     /// <summary>Listens and serves; returns when clients can connect.</summary>
     /// <param name="endPoint">A Unix socket, made with mode 0600, or an IP address.</param>
@@ -124,7 +130,12 @@ internal sealed class NbdServer : IDisposable
         _stopping.Dispose();
     }
 
-    internal NbdExport? FindExport(string name) => name.Length == 0 ? _default : _byName.GetValueOrDefault(name);
+    internal NbdExport? FindExport(string name)
+    {
+        IReadOnlyList<NbdExport> exports = _exports;
+        foreach (NbdExport export in exports) if (export.Name == name) return export;
+        return name.Length == 0 ? exports[0] : null;
+    }
 
     internal void Remove(NbdConnection connection)
     {

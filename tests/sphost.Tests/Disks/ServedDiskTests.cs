@@ -53,6 +53,67 @@ public class ServedDiskTests
     }
 
     [Fact]
+    public void Held_disk_lets_requests_wait_and_goes_on_with_another_disk()
+    {
+        var first = new MemoryDisk();
+        var second = new MemoryDisk();
+        using var served = new ServedDisk("disk", first, new StorageMeter());
+        served.Write(0, [1]);
+        Assert.True(served.Hold(NbdTestServer.Patience));
+        Assert.False(served.TryRead(0, new byte[1]));
+        Assert.False(served.TryWrite(0, [2]));
+        var writer = new Thread(() => served.Write(0, [2]));
+        var flusher = new Thread(served.Flush);
+        writer.Start();
+        flusher.Start();
+        Assert.False(writer.Join(50));
+        Assert.False(flusher.Join(50));
+        Assert.Equal(0, first.FlushesRunning);
+
+        served.Detach();
+        served.Replace(second);
+        served.Release();
+        Assert.True(writer.Join(NbdTestServer.Patience));
+        Assert.True(flusher.Join(NbdTestServer.Patience));
+        byte[] read = new byte[1];
+        second.Read(0, read);
+        Assert.Equal(2, read[0]);
+        first.Read(0, read);
+        Assert.Equal(1, read[0]);
+    }
+
+    [Fact]
+    public void Hold_that_takes_too_long_is_none()
+    {
+        var disk = new MemoryDisk { ColdOffset = 0 };
+        using var served = new ServedDisk("disk", disk, new StorageMeter());
+        var reader = new Thread(() => served.Read(0, new byte[1]));
+        reader.Start();
+        NbdTestServer.Eventually(() => disk.BlockedReads == 1, "the read is under way");
+        Assert.False(served.Hold(TimeSpan.FromMilliseconds(20)));
+        served.Write(8, [1]);
+        disk.ColdRead.Set();
+        reader.Join();
+        Assert.True(served.Hold(NbdTestServer.Patience));
+        served.Release();
+        served.Flush();
+    }
+
+    [Fact]
+    public void Held_disk_can_be_closed_and_tells_those_who_wait()
+    {
+        using var served = new ServedDisk("disk", new MemoryDisk(), new StorageMeter());
+        Assert.True(served.Hold(NbdTestServer.Patience));
+        StorageException? refused = null;
+        var writer = new Thread(() => refused = Assert.Throws<StorageException>(() => served.Write(0, [1])));
+        writer.Start();
+        Assert.False(writer.Join(50));
+        Assert.True(served.Quiesce(NbdTestServer.Patience));
+        writer.Join();
+        Assert.Equal(StorageError.ShuttingDown, refused!.Error);
+    }
+
+    [Fact]
     public void Quiesce_waits_for_flushes_too()
     {
         var disk = new MemoryDisk();

@@ -55,11 +55,12 @@ internal sealed class Fixture : IDisposable
     public static void Age(string path) => File.SetLastWriteTimeUtc(path, DateTime.UtcNow.AddHours(-1));
 
     /// <summary>Scans this directory alone.</summary>
-    public PluginCatalog Scan(IReadOnlyList<BuiltInStrategy>? builtIn = null, bool isUnloadable = false, TimeProvider? time = null)
+    public PluginCatalog Scan(
+        IReadOnlyList<BuiltInStrategy>? builtIn = null, bool isUnloadable = false, TimeProvider? time = null, ShadowFolder? shadow = null, IReadOnlySet<string>? allowed = null)
     {
         var path = new PluginSearchPath();
         path.Add(_root, "test");
-        return PluginCatalog.Scan(path, builtIn ?? [], isUnloadable, time);
+        return PluginCatalog.Scan(path, new CatalogOptions { BuiltIn = builtIn ?? [], IsUnloadable = isUnloadable, Time = time ?? TimeProvider.System, Shadow = shadow, AllowedHashes = allowed });
     }
 
     public void Dispose() => Directory.Delete(_root, recursive: true);

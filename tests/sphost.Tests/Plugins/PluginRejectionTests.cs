@@ -146,7 +146,7 @@ public sealed class PluginRejectionTests
     {
         var path = new PluginSearchPath();
         path.Add("/nonexistent/plugins", "--plugins");
-        Assert.Equal("SP1001", Assert.Throws<DiagnosticException>(() => PluginCatalog.Scan(path, [])).Code);
+        Assert.Equal("SP1001", Assert.Throws<DiagnosticException>(() => PluginCatalog.Scan(path)).Code);
     }
 
     private static string Rejection(PluginCatalog catalog, string folder, string code)
