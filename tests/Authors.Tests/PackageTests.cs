@@ -30,12 +30,11 @@ public sealed partial class PackageTests(Workshop workshop)
     [Fact]
     public void Contracts_carry_every_analyzer_that_the_repository_has()
     {
-        string folder = Path.Combine(Build.Repository, "analyzers");
-        string[] expected = Directory.Exists(folder)
-            ? [.. Directory.EnumerateFiles(folder, "StoragePlugins.Analyzers*.csproj", SearchOption.AllDirectories).Select(project => $"analyzers/dotnet/cs/{Path.GetFileNameWithoutExtension(project)}.dll").Order()]
-            : [];
+        string[] expected = [.. Directory.EnumerateFiles(Path.Combine(Build.Repository, "analyzers"), "*.csproj", SearchOption.AllDirectories)
+            .Select(project => $"analyzers/dotnet/cs/{Path.GetFileNameWithoutExtension(project)}.dll").Order(StringComparer.Ordinal)];
+        Assert.NotEmpty(expected);
         using ZipArchive package = ZipFile.OpenRead(workshop.Package("StoragePlugins.Contracts"));
-        Assert.Equal(expected, package.Entries.Select(entry => entry.FullName).Where(name => name.StartsWith("analyzers/", StringComparison.Ordinal)).Order());
+        Assert.Equal(expected, package.Entries.Select(entry => entry.FullName).Where(name => name.StartsWith("analyzers/", StringComparison.Ordinal)).Order(StringComparer.Ordinal));
     }
 
     [Fact]
