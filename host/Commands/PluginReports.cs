@@ -21,7 +21,7 @@ internal static class PluginReports
     /// <summary>One plugin with its options' schemas and what its strategies say of this machine; loads it when it can be.</summary>
     public static JsonObject Plugin(PluginEntry plugin, PluginCatalog catalog)
     {
-        var details = new Dictionary<StrategyManifest, (JsonObject? Options, JsonObject? Machine)>();
+        var details = new Dictionary<StrategyManifest, (JsonObject? Options, JsonObject? Machine, JsonArray Implements)>();
         LoadedPlugin? loaded = null;
         try
         {
@@ -30,7 +30,7 @@ internal static class PluginReports
             {
                 string owner = $"{strategy.Kind.Label()} '{strategy.Id}'";
                 Type? options = catalog.OptionsType(new StrategyDescriptor(strategy, plugin));
-                details[strategy] = (options is null ? null : OptionSchema.Export(options, owner), Machine(plugin, strategy, owner));
+                details[strategy] = (options is null ? null : OptionSchema.Export(options, owner), Machine(plugin, strategy, owner), Implements(plugin.Create(strategy.Kind, strategy.Id)));
             }
         }
         catch (DiagnosticException exception)
@@ -51,6 +51,8 @@ internal static class PluginReports
             if (match is null) continue;
             if (details[match].Options is { } options) node!["options"] = options;
             if (details[match].Machine is { } machine) node!["machine"] = machine;
+            node!["implements"] = details[match].Implements;
+            node["threads"] = match.Kind.ThreadRule();
         }
 
         return report;
@@ -65,6 +67,10 @@ internal static class PluginReports
         foreach (MachineFact fact in facts) machine[fact.Name] = fact.Value;
         return machine;
     }
+
+    // What of the contracts it is, beyond its kind: what it can do.
+    private static JsonArray Implements(object strategy) =>
+        Strings(strategy.GetType().GetInterfaces().Where(type => type.Assembly == typeof(IBlockFormat).Assembly).Select(type => type.Name).Order(StringComparer.Ordinal));
 
     /// <summary>The answer of <c>plugins check</c>.</summary>
     public static JsonObject Probe(PluginProbeResult probe, bool isUsable)
@@ -108,6 +114,8 @@ internal static class PluginReports
         output.WriteLine();
         output.WriteLine($"{strategy["kind"]} '{strategy["id"]}': {strategy["summary"]}");
         if (strategy["unsafe"] is { } reason) output.WriteLine($"  UNSAFE: {reason}");
+        if (strategy["implements"] is { } implements) output.WriteLine($"  implements {Text(implements)}");
+        if (strategy["threads"] is { } threads) output.WriteLine($"  threads: {threads}");
         if (strategy["machine"] is JsonObject machine)
         {
             output.WriteLine("  on this machine");

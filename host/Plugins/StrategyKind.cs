@@ -33,6 +33,15 @@ internal static class StrategyKinds
     /// <summary>The same with its article.</summary>
     public static string WithArticle(this StrategyKind kind) => (kind == StrategyKind.Ordering ? "an " : "a ") + kind.Label();
 
+    /// <summary>The contract's rule for threads, in a sentence for authors and readers of <c>plugins show</c>.</summary>
+    public static string ThreadRule(this StrategyKind kind) => kind switch
+    {
+        StrategyKind.Format => "one object serves all images; an image's disks are read, written and flushed by any number of threads at once",
+        StrategyKind.Journal => "one object serves all images; a session's Commit, Checkpoint and Close come one at a time, while its Home is read and written by others",
+        StrategyKind.Ordering => "one object serves all media; a medium is read, written, ordered and flushed by any number of threads at once",
+        _ => "one object opens all media; a medium is used by any number of threads at once",
+    };
+
     /// <summary>The kind of a contract type.</summary>
     public static StrategyKind Of(Type contract) => (StrategyKind)Array.IndexOf(s_contracts, contract);
 

@@ -57,6 +57,9 @@ public sealed class PluginsCommandTests
         Assert.Matches(@"(?m)^  mode +write-back +write-back, write-through", text.Output);
 
         JsonNode toy = JsonNode.Parse(Command.Sphost("plugins", "show", "Toy", "--json", "--plugins", fixture.Root).Output)!;
+        JsonNode format = toy["strategies"]!.AsArray().Single(strategy => (string)strategy!["kind"]! == "format")!;
+        Assert.Contains("IBlockFormat", format["implements"]!.AsArray().Select(name => (string)name!));
+        Assert.Contains("any number of threads", (string)format["threads"]!, StringComparison.Ordinal);
         Assert.Equal(("1.0.0", "1.0", "plugin Toy"), ((string)toy["version"]!, (string)toy["contracts"]!, (string)toy["loadContext"]!));
         Assert.Contains(fixture.Root, (string)toy["origin"]!, StringComparison.Ordinal);
         string hash = Convert.ToHexStringLower(System.Security.Cryptography.SHA256.HashData(File.ReadAllBytes(Path.Combine(fixture.Root, "Toy", "Toy.dll"))));
