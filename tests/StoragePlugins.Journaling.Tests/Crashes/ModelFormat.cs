@@ -229,6 +229,7 @@ internal sealed class ModelFormat
                 next.Kinds[slot] = SlotKind.Table;
                 next.TableBytes[slot] = Image.Filled(SlotBytes, (byte)(++_stamp | 1));
                 session.Home.Write(Slots + (slot * SlotBytes), next.TableBytes[slot], ContentClass.Map);
+                _transaction.Publish(new PublishedExtent(Slots + (slot * SlotBytes), SlotBytes, PriorContent.Unknown));
                 AddTableEntries(next, slot);
                 break;
             case SlotKind.Table when _random.Next(3) > 0:
