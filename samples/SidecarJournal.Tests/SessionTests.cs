@@ -50,6 +50,36 @@ public sealed class SessionTests
         Assert.Equal([0, 0, 0, 0], ReadAfterRecovery());
     }
 
+    [Theory]
+    [InlineData("write")]
+    [InlineData("commit")]
+    [InlineData("close")]
+    public void Log_is_not_emptied_of_a_transaction_whose_way_home_failed(string next)
+    {
+        var faults = new WriteFails(Metadata);
+        using (IJournalSession session = Open(_site, faults: faults))
+        {
+            Begin(session);
+            var transaction = new MetadataTransaction();
+            transaction.Add(0, ContentClass.Allocation, 4096, [1]);
+            transaction.Add(1, ContentClass.Map, Metadata, [1, 2, 3, 4]);
+            faults.IsArmed = true;
+            Assert.Throws<StorageException>(() => session.Commit(transaction, CommitGoal.Durable));
+            // Each of these empties the log, and is refused while the device still fails.
+            Action act = next switch
+            {
+                "write" => () => session.Home.Write(4096, [7], ContentClass.GuestData),
+                "commit" => () => Commit(session, 12288, new byte[SidecarOptions.LeastLogBytes - (3 * 4096)]),
+                _ => session.Close,
+            };
+            Assert.Throws<StorageException>(act);
+            faults.IsArmed = false;
+            act();
+        }
+
+        Assert.Equal([1, 2, 3, 4], ReadAfterRecovery());
+    }
+
     [Fact]
     public void Power_cuts_between_log_and_mark_of_two_sessions_in_a_row_lose_nothing()
     {
@@ -175,11 +205,21 @@ public sealed class SessionTests
         return replayed;
     }
 
-    private IJournalSession Open(MarkedSite site, Machine? machine = null)
+    private IJournalSession Open(MarkedSite site, Machine? machine = null, MediumFaults? faults = null)
     {
         machine ??= _machine;
         var context = new StrategyContext(
             new SidecarOptions { LogSize = SidecarOptions.LeastLogBytes }, new StorageMeter(), NullLogger.Instance, request => machine.Open(request));
-        return new SidecarJournal().Open(site, new FlushOrdering().Attach(machine.OpenImage(), context), context);
+        return new SidecarJournal().Open(site, new FlushOrdering().Attach(machine.OpenImage(faults: faults), context), context);
+    }
+
+    private sealed class WriteFails(long offset) : MediumFaults
+    {
+        public bool IsArmed { get; set; }
+
+        public override void BeforeWrite(int device, long at, int length, ContentClass content)
+        {
+            if (IsArmed && device == 0 && at == offset) throw new StorageException(StorageError.Io, "write", "simulated device", at, length, "injected");
+        }
     }
 }

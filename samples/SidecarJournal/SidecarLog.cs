@@ -136,6 +136,16 @@ internal sealed class SidecarLog : IDisposable
         return records;
     }
 
+    /// <summary>The records that this session appended since the log was last emptied.</summary>
+    public IEnumerable<ReadOnlyMemory<byte>> ReadCommitted()
+    {
+        List<ReadOnlyMemory<byte>> records = ReadRecords();
+        int appended = (int)(_sequence - FirstSequence);
+        if (records.Count < appended)
+            throw new StorageException(StorageError.Io, "read", Name, LogHeader.AreaBytes, (int)(_position - LogHeader.AreaBytes), $"{records.Count} of {appended} records are whole");
+        return records.Take(appended);
+    }
+
     /// <summary>Ends the log and takes its file away.</summary>
     public void Remove()
     {

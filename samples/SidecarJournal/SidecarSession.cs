@@ -25,6 +25,7 @@ internal sealed class SidecarSession : IJournalSession
     private readonly LoggedPages _logged = new();
     private Guid _marked;
     private SidecarLog? _log;
+    private bool _isHomeBehind;
     private volatile Exception? _failure;
 
     public SidecarSession(IJournalSite site, IInUseMark mark, IOrderedMedium home, StrategyContext context)
@@ -94,9 +95,11 @@ internal sealed class SidecarSession : IJournalSession
             }
 
             SidecarLog log = _log ?? throw new InvalidOperationException("Commit before Start.");
+            BringHome(log);
             // The data that the transaction makes reachable, and the homes of everything in the log.
             _home.Flush();
             if (!log.HasRoomFor(LogRecord.Length(transaction))) Empty(log);
+            Protect(transaction);
             log.Append(transaction);
             Flush(log);
             Apply(transaction);
@@ -113,6 +116,7 @@ internal sealed class SidecarSession : IJournalSession
         lock (_committing)
         {
             ThrowIfPoisoned();
+            if (_log is not null) BringHome(_log);
             _home.Flush();
             _mark.Clear();
             _log?.Remove();
@@ -134,6 +138,7 @@ internal sealed class SidecarSession : IJournalSession
         {
             ThrowIfPoisoned();
             if (_log is null || !_logged.Overlap(offset, length)) return;
+            BringHome(_log);
             _home.Flush();
             Empty(_log);
         }
@@ -161,18 +166,39 @@ internal sealed class SidecarSession : IJournalSession
         if (images.Length > 0) _home.Flush();
     }
 
+    // Before the record is written: one whose write failed may be there all the same, and a power cut would have it replayed.
+    private void Protect(MetadataTransaction transaction)
+    {
+        for (int stage = 0; stage < MetadataTransaction.MaxStages; stage++)
+        {
+            IReadOnlyList<AfterImage> images = transaction.Stage(stage);
+            for (int i = 0; i < images.Count; i++) _logged.Add(images[i].Offset, images[i].Length);
+        }
+    }
+
     private void Apply(MetadataTransaction transaction)
     {
+        // Until all is home the log is all there is of it.
+        _isHomeBehind = true;
         for (int stage = 0; stage < MetadataTransaction.MaxStages; stage++)
         {
             IReadOnlyList<AfterImage> images = transaction.Stage(stage);
             for (int i = 0; i < images.Count; i++)
             {
                 AfterImage image = images[i];
-                _logged.Add(image.Offset, image.Length);
                 _home.Write(image.Offset, transaction.Bytes(image), ContentClass.Checkpoint);
             }
         }
+
+        _isHomeBehind = false;
+    }
+
+    // A write home failed, in the middle of a transaction perhaps. To write all of the log again is as good as to write what is missing, and nobody else has written there since.
+    private void BringHome(SidecarLog log)
+    {
+        if (!_isHomeBehind) return;
+        foreach (LoggedImage image in log.ReadCommitted().SelectMany(LogRecord.Images)) _home.Write(image.Offset, image.Bytes.Span, ContentClass.Checkpoint);
+        _isHomeBehind = false;
     }
 
     private void Empty(SidecarLog log)

@@ -58,6 +58,15 @@ public sealed partial class PackageTests(Workshop workshop)
     }
 
     [Fact]
+    public void Author_who_references_the_contracts_hears_of_a_malformed_id_from_the_compiler()
+    {
+        string folder = Path.Combine(workshop.Root, "Malformed"), source = Path.Combine(folder, "Malformed", "FlushOrdering.cs");
+        workshop.Shell.Run(workshop.Root, $"dotnet new storage-plugin --kind ordering -n Malformed {workshop.Hive}");
+        File.WriteAllText(source, File.ReadAllText(source).Replace("[Strategy(\"malformed\"", "[Strategy(\"Not An Id\"", StringComparison.Ordinal));
+        Assert.Contains("SP9104", workshop.Shell.Fail(folder, "dotnet build Malformed"), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Packages_leave_to_the_host_exactly_what_it_shares()
     {
         string targets = Build.Read("contracts", "build", "StoragePlugins.Contracts.targets");

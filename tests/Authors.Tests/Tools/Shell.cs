@@ -26,16 +26,18 @@ internal sealed class Shell
     /// <returns>Both outputs.</returns>
     public string Run(string folder, string line)
     {
-        using Process process = Start(folder, line);
-        Task<string> output = process.StandardOutput.ReadToEndAsync(), errors = process.StandardError.ReadToEndAsync();
-        if (!process.WaitForExit(s_deadline) || !Task.WaitAll([output, errors], s_deadline))
-        {
-            process.Kill(entireProcessTree: true);
-            throw new TimeoutException($"'{line}' did not end in {s_deadline.TotalSeconds} s");
-        }
+        (int exitCode, string text) = End(folder, line);
+        Assert.True(exitCode == 0, $"'{line}' in {folder}: exit {exitCode}\n{text}");
+        return text;
+    }
 
-        Assert.True(process.ExitCode == 0, $"'{line}' in {folder}: exit {process.ExitCode}\n{output.Result}{errors.Result}");
-        return output.Result + errors.Result;
+    /// <summary>Runs a line in a folder; it must fail.</summary>
+    /// <returns>Both outputs.</returns>
+    public string Fail(string folder, string line)
+    {
+        (int exitCode, string text) = End(folder, line);
+        Assert.True(exitCode != 0, $"'{line}' in {folder} did not fail\n{text}");
+        return text;
     }
 
     /// <summary>Starts a line in a folder. The shell becomes the command, so that a signal reaches it.</summary>
@@ -52,5 +54,18 @@ internal sealed class Shell
             start.Environment.Remove(key);
         foreach ((string key, string value) in _environment) start.Environment[key] = value;
         return Process.Start(start)!;
+    }
+
+    private (int ExitCode, string Text) End(string folder, string line)
+    {
+        using Process process = Start(folder, line);
+        Task<string> output = process.StandardOutput.ReadToEndAsync(), errors = process.StandardError.ReadToEndAsync();
+        if (!process.WaitForExit(s_deadline) || !Task.WaitAll([output, errors], s_deadline))
+        {
+            process.Kill(entireProcessTree: true);
+            throw new TimeoutException($"'{line}' did not end in {s_deadline.TotalSeconds} s");
+        }
+
+        return (process.ExitCode, output.Result + errors.Result);
     }
 }
