@@ -3,7 +3,7 @@ namespace StoragePlugins;
 /// <summary>An open image: one or more named disks (a qcow2's live disk and its snapshots, a file system's files) over one storage.</summary>
 /// <remarks>
 /// Thread-safe. <see cref="Close"/> is the clean end; <see cref="IDisposable.Dispose"/> without it abandons the image as a crash would, which is
-/// what a poisoned image deserves. Capabilities to ask for: <see cref="ISnapshotImage"/>, <see cref="ISwitchableImage"/>.
+/// what a poisoned image deserves. Capabilities to ask for: <see cref="ISnapshotImage"/>, <see cref="ISwitchableImage"/>, <see cref="IFileTree"/>.
 /// </remarks>
 public interface IDiskImage : ICapabilitySource, IDisposable
 {
