@@ -1,0 +1,105 @@
+using System.Diagnostics;
+
+namespace StoragePlugins.PmFileSystemBench;
+
+/// <summary>Measures every cell on every volume in turn, round after round, so that the machine's moods meet all of them alike.</summary>
+/// <param name="volumes">Who is measured.</param>
+/// <param name="rounds">Times that each cell comes up.</param>
+/// <param name="progress">Told what is measured.</param>
+internal sealed class MatrixRun(IReadOnlyList<IBenchVolume> volumes, int rounds, Action<string> progress)
+{
+    /// <summary>Small files are measured again and again until this much was written; the figure of the round is the median.</summary>
+    private const long BytesPerRound = 16L << 20;
+
+    /// <summary>No more times than that: a synchronous 64 KiB file takes some 4 ms on ext4.</summary>
+    private const int MaxRepetitions = 32;
+
+    /// <summary>The runtime compiles what runs often once more, in the background, after 100 ms.</summary>
+    private static readonly TimeSpan s_warmUp = TimeSpan.FromMilliseconds(800);
+
+    private readonly Dictionary<(Setting Setting, string Volume), List<double>> _figures = [];
+    private readonly byte[] _data = RandomBytes();
+
+    /// <summary>Every round's bytes per second, by setting and volume.</summary>
+    public IReadOnlyDictionary<(Setting Setting, string Volume), List<double>> Figures => _figures;
+
+    public void WarmUp()
+    {
+        var cell = new Cell(1 << 20, 4096);
+        foreach (IBenchVolume volume in volumes)
+        {
+            for (var time = Stopwatch.StartNew(); time.Elapsed < s_warmUp;) Measure(volume, SyncMode.FSync, cell, 1, (_, _) => { });
+        }
+    }
+
+    public void Run(IReadOnlyList<SyncMode> modes, IReadOnlyList<Cell> cells, CancellationToken stop)
+    {
+        WarmUp();
+        for (int round = 0; round < rounds; round++)
+        {
+            foreach (SyncMode mode in modes)
+            {
+                progress($"round {round + 1} of {rounds}: {mode}");
+                foreach (Cell cell in cells)
+                {
+                    int repetitions = (int)Math.Clamp(BytesPerRound / cell.FileBytes, 1, MaxRepetitions);
+                    for (int turn = 0; turn < volumes.Count; turn++)
+                    {
+                        stop.ThrowIfCancellationRequested();
+                        // Nobody always comes after the same other one.
+                        IBenchVolume volume = volumes[(turn + round) % volumes.Count];
+                        var speeds = Enum.GetValues<Pass>().ToDictionary(pass => pass, _ => new List<double>());
+                        Measure(volume, mode, cell, repetitions, (pass, seconds) => speeds[pass].Add(cell.FileBytes / seconds));
+                        foreach ((Pass pass, List<double> all) in speeds) Keep(new Setting(mode, pass, cell), volume.Name, Statistics.Median(all));
+                    }
+                }
+            }
+        }
+    }
+
+    private void Keep(Setting setting, string volume, double figure)
+    {
+        if (!_figures.TryGetValue((setting, volume), out List<double>? figures)) _figures[(setting, volume)] = figures = [];
+        figures.Add(figure);
+    }
+
+    private void Measure(IBenchVolume volume, SyncMode mode, Cell cell, int repetitions, Action<Pass, double> result)
+    {
+        const string Name = "bench";
+        bool synchronous = mode == SyncMode.OSync;
+        long[] inOrder = new long[cell.FileBytes / cell.RecordBytes];
+        for (int i = 0; i < inOrder.Length; i++) inOrder[i] = (long)i * cell.RecordBytes;
+        long[] shuffled = [.. inOrder];
+        new Random(inOrder.Length).Shuffle(shuffled);
+
+        for (int repetition = 0; repetition < repetitions; repetition++)
+        {
+            using (IBenchFile file = volume.Create(Name, synchronous)) result(Pass.Write, Time(file, mode, inOrder, cell.RecordBytes));
+            using (IBenchFile file = volume.Open(Name, synchronous)) result(Pass.Rewrite, Time(file, mode, inOrder, cell.RecordBytes));
+            using (IBenchFile file = volume.Open(Name, synchronous)) result(Pass.RandomWrite, Time(file, mode, shuffled, cell.RecordBytes));
+            volume.Delete(Name);
+        }
+
+        volume.Settle();
+    }
+
+    // Opening and closing are outside the time, and so is the fsync that IOzone makes without -e: nobody is measured while another's data is written back.
+    private double Time(IBenchFile file, SyncMode mode, long[] offsets, int recordBytes)
+    {
+        ReadOnlySpan<byte> record = _data.AsSpan(0, recordBytes);
+        long start = Stopwatch.GetTimestamp();
+        foreach (long offset in offsets) file.Write(offset, record);
+        if (mode == SyncMode.FSync) file.Flush();
+        long ticks = Stopwatch.GetTimestamp() - start;
+        if (mode == SyncMode.None) file.Flush();
+        return (double)ticks / Stopwatch.Frequency;
+    }
+
+    private static byte[] RandomBytes()
+    {
+        // Pinned and aligned by the runtime's own large allocation; the same buffer again and again, as IOzone does.
+        byte[] data = GC.AllocateUninitializedArray<byte>(Matrix.LargestRecord, pinned: true);
+        new Random(2).NextBytes(data);
+        return data;
+    }
+}
