@@ -14,7 +14,7 @@ internal sealed class MatrixComparison(string baseline, IReadOnlyList<Cell> cell
         using var copy = new StreamingCopyVolume(scratch.MakeRegion("copy", cells.Max(cell => cell.FileBytes)));
         IBenchVolume[] volumes = [ext4.Volume, copy];
         var run = new MatrixRun(volumes, rounds, progress);
-        run.Run(modes, cells, stop);
+        run.Run([.. from mode in modes from cell in cells select (mode, cell)], stop);
         var figures = new MatrixFigures(run.Figures, modes, cells, ext4.Volume.Name, copy.Name, copy.Name);
         string[] head =
         [

@@ -21,13 +21,16 @@ internal sealed class MatrixRun(IReadOnlyList<IBenchVolume> volumes, int rounds,
     /// <summary>The runtime compiles what runs often once more, in the background, after 100 ms.</summary>
     private static readonly TimeSpan s_warmUp = TimeSpan.FromMilliseconds(800);
 
+    // Not somebody else's, in a directory that we were given.
+    private static readonly string s_name = $"pmfsbench-{Environment.ProcessId}";
+
     private readonly Dictionary<(Setting Setting, string Volume), List<double>> _figures = [];
     private readonly byte[] _data = RandomBytes();
 
     /// <summary>Every round's bytes per second, by setting and volume.</summary>
     public IReadOnlyDictionary<(Setting Setting, string Volume), List<double>> Figures => _figures;
 
-    public void WarmUp()
+    private void WarmUp()
     {
         var cell = new Cell(1 << 20, 4096);
         foreach (IBenchVolume volume in volumes)
@@ -36,28 +39,33 @@ internal sealed class MatrixRun(IReadOnlyList<IBenchVolume> volumes, int rounds,
         }
     }
 
-    public void Run(IReadOnlyList<SyncMode> modes, IReadOnlyList<Cell> cells, CancellationToken stop)
+    /// <summary>Measures, round after round.</summary>
+    /// <param name="plan">What, in this order.</param>
+    /// <param name="stop">Ends it between two measurements.</param>
+    public void Run(IReadOnlyList<(SyncMode Mode, Cell Cell)> plan, CancellationToken stop)
     {
         WarmUp();
         for (int round = 0; round < rounds; round++)
         {
-            foreach (SyncMode mode in modes)
+            foreach ((SyncMode mode, IEnumerable<Cell> cells) in plan.GroupBy(step => step.Mode, step => step.Cell).Select(group => (group.Key, group.AsEnumerable())))
             {
-                progress($"round {round + 1} of {rounds}: {mode}");
-                foreach (Cell cell in cells)
-                {
-                    int repetitions = (int)Math.Clamp(BytesPerRound / cell.FileBytes, 1, mode == SyncMode.OSync ? MaxSynchronousRepetitions : MaxRepetitions);
-                    for (int turn = 0; turn < volumes.Count; turn++)
-                    {
-                        stop.ThrowIfCancellationRequested();
-                        // Nobody always comes after the same other one.
-                        IBenchVolume volume = volumes[(turn + round) % volumes.Count];
-                        var speeds = Enum.GetValues<Pass>().ToDictionary(pass => pass, _ => new List<double>());
-                        Measure(volume, mode, cell, repetitions, (pass, seconds) => speeds[pass].Add(cell.FileBytes / seconds));
-                        foreach ((Pass pass, List<double> all) in speeds) Keep(new Setting(mode, pass, cell), volume.Name, Statistics.Median(all));
-                    }
-                }
+                progress($"round {round + 1} of {rounds}: {MatrixFigures.Name(mode)}");
+                foreach (Cell cell in cells) MeasureAll(round, mode, cell, stop);
             }
+        }
+    }
+
+    private void MeasureAll(int round, SyncMode mode, Cell cell, CancellationToken stop)
+    {
+        int repetitions = (int)Math.Clamp(BytesPerRound / cell.FileBytes, 1, mode == SyncMode.OSync ? MaxSynchronousRepetitions : MaxRepetitions);
+        for (int turn = 0; turn < volumes.Count; turn++)
+        {
+            stop.ThrowIfCancellationRequested();
+            // Nobody always comes after the same other one.
+            IBenchVolume volume = volumes[(turn + round) % volumes.Count];
+            var speeds = Enum.GetValues<Pass>().ToDictionary(pass => pass, _ => new List<double>());
+            Measure(volume, mode, cell, repetitions, (pass, seconds) => speeds[pass].Add(cell.FileBytes / seconds));
+            foreach ((Pass pass, List<double> all) in speeds) Keep(new Setting(mode, pass, cell), volume.Name, Statistics.Median(all));
         }
     }
 
@@ -69,20 +77,19 @@ internal sealed class MatrixRun(IReadOnlyList<IBenchVolume> volumes, int rounds,
 
     private void Measure(IBenchVolume volume, SyncMode mode, Cell cell, int repetitions, Action<Pass, double> result)
     {
-        const string Name = "bench";
         bool synchronous = mode == SyncMode.OSync;
         long[] inOrder = new long[cell.FileBytes / cell.RecordBytes];
         for (int i = 0; i < inOrder.Length; i++) inOrder[i] = (long)i * cell.RecordBytes;
         long[] shuffled = [.. inOrder];
         new Random(inOrder.Length).Shuffle(shuffled);
 
-        Rehearse(volume, Name, cell.FileBytes);
+        Rehearse(volume, cell.FileBytes);
         for (int repetition = 0; repetition < repetitions; repetition++)
         {
-            using (IBenchFile file = volume.Create(Name, synchronous)) result(Pass.Write, Time(file, mode, inOrder, cell.RecordBytes));
-            using (IBenchFile file = volume.Open(Name, synchronous)) result(Pass.Rewrite, Time(file, mode, inOrder, cell.RecordBytes));
-            using (IBenchFile file = volume.Open(Name, synchronous)) result(Pass.RandomWrite, Time(file, mode, shuffled, cell.RecordBytes));
-            volume.Delete(Name);
+            using (IBenchFile file = volume.Create(s_name, synchronous)) result(Pass.Write, Time(file, mode, inOrder, cell.RecordBytes));
+            using (IBenchFile file = volume.Open(s_name, synchronous)) result(Pass.Rewrite, Time(file, mode, inOrder, cell.RecordBytes));
+            using (IBenchFile file = volume.Open(s_name, synchronous)) result(Pass.RandomWrite, Time(file, mode, shuffled, cell.RecordBytes));
+            volume.Delete(s_name);
         }
 
         volume.Settle();
@@ -90,15 +97,15 @@ internal sealed class MatrixRun(IReadOnlyList<IBenchVolume> volumes, int rounds,
 
     // In a virtual machine a page that was never used, or that the balloon took back, costs the host 10 µs at its first touch: a page cache would seem ten times
     // slower than it is (400 instead of 4500 MB/s). A file of the same size, never written back, leaves such pages to the file that is measured.
-    private void Rehearse(IBenchVolume volume, string name, long bytes)
+    private void Rehearse(IBenchVolume volume, long bytes)
     {
-        using (IBenchFile file = volume.Create(name, synchronous: false))
+        using (IBenchFile file = volume.Create(s_name, synchronous: false))
         {
             int piece = (int)Math.Min(bytes, RehearsalRecord);
             for (long offset = 0; offset < bytes; offset += piece) file.Write(offset, _data.AsSpan(0, piece));
         }
 
-        volume.Delete(name);
+        volume.Delete(s_name);
     }
 
     // Opening and closing are outside the time, and so is the fsync that IOzone makes without -e: nobody is measured while another's data is written back.

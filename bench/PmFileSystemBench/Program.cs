@@ -14,9 +14,10 @@ Option<SyncMode[]> modes = new("--mode")
     DefaultValueFactory = _ => Enum.GetValues<SyncMode>(),
 };
 Option<int> rounds = new("--rounds") { Description = "Times that each cell comes up.", DefaultValueFactory = _ => 3 };
+Option<string?> mount = new("--mount") { Description = "Measures a mounted directory (sphost mount) against ext4 instead: 4 KiB O_SYNC records and streaming." };
 Option<bool> json = new("--json") { Description = "All rounds of all cells as JSON." };
 
-RootCommand root = new("Compares pmfs, in process, with ext4 in ordered mode on a RAM disk. Root only.") { baseline, quick, allRecords, modes, rounds, json };
+RootCommand root = new("Compares pmfs, in process, with ext4 in ordered mode on a RAM disk. Root only.") { baseline, quick, allRecords, modes, rounds, mount, json };
 root.SetAction(arguments =>
 {
     if (Environment.UserName != "root")
@@ -39,6 +40,12 @@ root.SetAction(arguments =>
     try
     {
         using var scratch = new Scratch();
+        if (arguments.GetValue(mount) is { } directory)
+        {
+            new MountComparison(arguments.GetValue(baseline)!, directory, arguments.GetValue(rounds)).Run(scratch, arguments.GetValue(json), Console.Error.WriteLine, stop.Token);
+            return 0;
+        }
+
         var comparison = new MatrixComparison(
             arguments.GetValue(baseline)!, arguments.GetValue(quick) ? Matrix.Quick : Matrix.IOzone(arguments.GetValue(allRecords)), arguments.GetValue(modes)!, arguments.GetValue(rounds));
         MatrixReport report = comparison.Run(scratch, Console.Error.WriteLine, stop.Token);
