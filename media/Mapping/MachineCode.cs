@@ -2,7 +2,7 @@ using System.Buffers.Binary;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics.X86;
 
-namespace StoragePlugins.Host.Media.Mapping;
+namespace StoragePlugins.Media.Mapping;
 
 /// <summary>
 /// Two pieces of x86-64 code that C# cannot express: a SIGBUS handler, which must not enter the runtime, and the write-back of cache

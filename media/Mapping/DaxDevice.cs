@@ -1,6 +1,6 @@
 using System.Globalization;
 
-namespace StoragePlugins.Host.Media.Mapping;
+namespace StoragePlugins.Media.Mapping;
 
 /// <summary>What sysfs says of persistent memory under a file.</summary>
 internal static class DaxDevice

@@ -1,4 +1,4 @@
-namespace StoragePlugins.Host.Media;
+namespace StoragePlugins.Media;
 
 /// <summary>Asks sysfs what the block device under a file says of its volatile write cache (queue/write_cache).</summary>
 internal static class DeviceWriteCache

@@ -1,4 +1,4 @@
-namespace StoragePlugins.Host.Media.Mapping;
+namespace StoragePlugins.Media.Mapping;
 
 /// <summary>
 /// An image in mapped memory: a read is a copy, a write is a copy past the CPU's cache with a fence. What returned is durable, but for domain msync.

@@ -1,7 +1,7 @@
 using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
 
-namespace StoragePlugins.Host.Media;
+namespace StoragePlugins.Media;
 
 /// <summary>
 /// Locks an image against other users in QEMU's way, so that QEMU, its tools and this host keep out of each other's images.

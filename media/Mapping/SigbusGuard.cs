@@ -1,6 +1,6 @@
 using System.Runtime.InteropServices;
 
-namespace StoragePlugins.Host.Media.Mapping;
+namespace StoragePlugins.Media.Mapping;
 
 /// <summary>
 /// Turns SIGBUS in a registered range into a flag. A store beyond the end of a shrunk file, a full file system under a hole, a media error: the

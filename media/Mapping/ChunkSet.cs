@@ -1,4 +1,4 @@
-namespace StoragePlugins.Host.Media.Mapping;
+namespace StoragePlugins.Media.Mapping;
 
 /// <summary>A set of small numbers, a bit each. Asked without a lock; changed under one of the caller's.</summary>
 internal sealed class ChunkSet

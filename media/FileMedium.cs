@@ -1,8 +1,8 @@
 using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
-using StoragePlugins.Host.Media.Mapping;
+using StoragePlugins.Media.Mapping;
 
-namespace StoragePlugins.Host.Media;
+namespace StoragePlugins.Media;
 
 /// <summary>A file or block device, read and written through the page cache.</summary>
 internal sealed unsafe class FileMedium : IStorageMedium, IFileMedium, IFlushableMedium, IDeallocatingMedium, INonBlockingMedium,

@@ -1,7 +1,7 @@
 using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
 
-namespace StoragePlugins.Host.Media.Mapping;
+namespace StoragePlugins.Media.Mapping;
 
 /// <summary>The system calls for mapped memory and its signal, 64-bit Linux.</summary>
 internal static unsafe partial class MappingCalls

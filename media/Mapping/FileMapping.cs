@@ -1,7 +1,7 @@
 using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
 
-namespace StoragePlugins.Host.Media.Mapping;
+namespace StoragePlugins.Media.Mapping;
 
 /// <summary>Maps files, and finds out what such a mapping promises.</summary>
 internal static unsafe class FileMapping

@@ -1,6 +1,6 @@
 using System.Runtime.InteropServices;
 
-namespace StoragePlugins.Host.Media.Mapping;
+namespace StoragePlugins.Media.Mapping;
 
 /// <summary>
 /// A file mapped into memory. The address range has the capacity that was asked for; the part behind the end of the file becomes usable when the file grows.

@@ -1,7 +1,7 @@
 using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
 
-namespace StoragePlugins.Host.Media;
+namespace StoragePlugins.Media;
 
 /// <summary>
 /// The system calls that the base class library lacks. Plain imports with errno; none of them suppresses the GC transition, since

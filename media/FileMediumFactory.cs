@@ -1,7 +1,7 @@
 using System.Composition;
 using Microsoft.Win32.SafeHandles;
 
-namespace StoragePlugins.Host.Media;
+namespace StoragePlugins.Media;
 
 /// <summary>The medium that every pipeline ends in unless it says otherwise: a file or block device of the host, locked against QEMU and other hosts.</summary>
 [Export(typeof(IMediumFactory))]

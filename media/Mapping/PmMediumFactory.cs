@@ -3,7 +3,7 @@ using System.ComponentModel.DataAnnotations;
 using System.Composition;
 using Microsoft.Extensions.Logging;
 
-namespace StoragePlugins.Host.Media.Mapping;
+namespace StoragePlugins.Media.Mapping;
 
 /// <summary>An image in mapped memory, on top of a medium that can be mapped.</summary>
 [Export(typeof(IMediumFactory))]

@@ -1,6 +1,6 @@
 using System.Runtime.InteropServices;
 
-namespace StoragePlugins.Host.Media;
+namespace StoragePlugins.Media;
 
 /// <summary>Owner, mode and identity of a file, which .NET does not tell.</summary>
 /// <param name="Mode">Type and permission bits.</param>
