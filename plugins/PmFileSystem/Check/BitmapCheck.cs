@@ -88,6 +88,7 @@ internal sealed class BitmapCheck(CheckScan scan)
     {
         for (long bit = scan.Geometry.Inodes; bit < scan.Nodes.Bits; bit++) Padding(bit);
         Padding(0);
+        for (uint inode = PmLayout.RootInode; inode < scan.Geometry.Inodes; inode++) CheckFree(inode);
         if (scan.Mender is not { } mender) return;
         foreach (uint inode in scan.KnownInodes())
         {
@@ -97,11 +98,17 @@ internal sealed class BitmapCheck(CheckScan scan)
         }
     }
 
+    // Whoever asks for an inode by number goes by its record.
+    private void CheckFree(uint inode)
+    {
+        if (scan.Inodes.Peek(inode).Has(InodeSigns.Known) || scan.ReadInode(inode).Mode == 0) return;
+        scan.Findings.Corruption($"inode {inode}: it is free in the bitmap, and nothing names it, and its record is not free: mode 0x{(ulong)scan.ReadInode(inode).Mode:x}");
+        if (scan.Mender is { Everything: true, FreesInodes: true }) Free(inode);
+    }
+
     private void Free(uint inode)
     {
-        InodeRecord record = scan.ReadInode(inode);
-        record.Mode = 0;
-        scan.Write(inode, record);
+        scan.Write(inode, new InodeRecord { Generation = scan.ReadInode(inode).Generation });
         WriteBit(scan.Geometry.NodeBitmap, inode, false);
     }
 

@@ -6,7 +6,7 @@ namespace StoragePlugins.PmFileSystem.Check;
 /// <remarks>Memory: a bit and at most 4 bytes a block, 2 bits and at most 16 bytes an inode. Every structure is read once; what is claimed already is not entered again.</remarks>
 internal sealed class CheckScan
 {
-    private const int TableChunkBytes = 16 << 10;
+    private const int TableChunkBytes = 32 << 10;
 
     private readonly PagedTable<uint> _owners;
     private readonly byte[] _chunk = new byte[TableChunkBytes];

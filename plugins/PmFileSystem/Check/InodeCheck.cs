@@ -85,9 +85,10 @@ internal sealed class InodeCheck(CheckScan scan)
             if (Differs(ref judgement, "names", record.Links, 2 + subdirectories, canMend)) record.Links = 2 + subdirectories;
             if (Differs(ref judgement, "directory that holds it", record.Parent, facts.Parent, canMend: true)) record.Parent = facts.Parent;
         }
-        else if (facts.Has(InodeSigns.Orphan) && totals.Entries > 0)
+        else if (facts.Has(InodeSigns.Orphan))
         {
-            scan.Findings.Corruption($"inode {judgement.Inode}: a directory that was removed has {totals.Entries} entries");
+            if (totals.Entries > 0) scan.Findings.Corruption($"inode {judgement.Inode}: a directory that was removed has {totals.Entries} entries");
+            if (Differs(ref judgement, "names", record.Links, 0, canMend)) record.Links = 0;
         }
 
         End(ref judgement);

@@ -33,6 +33,20 @@ internal sealed class JournalReplay(CheckedRegion region, Geometry geometry, Che
         return _records.Count;
     }
 
+    /// <summary>The highest sequence number of a whole record; 0 when there is none.</summary>
+    public ulong Newest()
+    {
+        ulong newest = 0;
+        for (int lane = 0; lane < geometry.Lanes; lane++)
+        {
+            _records.Clear();
+            ReadLane(lane, floor: 0);
+            foreach (Record record in _records) newest = Math.Max(newest, record.Sequence);
+        }
+
+        return newest;
+    }
+
     private long LaneOffset(int lane) => geometry.Journal + ((long)lane * geometry.LaneBytes);
 
     private void ReadLane(int lane, ulong floor)
@@ -98,7 +112,7 @@ internal sealed class JournalReplay(CheckedRegion region, Geometry geometry, Che
             int kind = (int)(head & 0xf), count = (int)((head >> 4) & 0xffff);
             long place = (long)(head >> 20);
             int payload = kind switch { Set => count, Fill or Ascend => sizeof(ulong), _ => 0 };
-            if (payload > changes.Length || (payload & 7) != 0 || !IsInPlace(kind, count, place))
+            if (payload > changes.Length || (payload & 7) != 0 || count == 0 || !IsInPlace(kind, count, place))
             {
                 findings.Corruption($"journal: lane {record.Lane}, record {record.Number} at {record.Place}: a change of kind {kind}, count {count}, place {place} makes no sense");
                 return true;
@@ -125,9 +139,9 @@ internal sealed class JournalReplay(CheckedRegion region, Geometry geometry, Che
         _ => false,
     };
 
-    // Nothing in the superblock, the lanes, or the superblock's copy is changed by a record.
+    // Inodes and blocks for data. Bitmaps have changes of their own; the superblock, its copy and the lanes have none.
     private bool IsHome(long offset, long length) =>
-        (offset & 7) == 0 && offset >= geometry.BlockBitmap && offset + length <= geometry.EndOfData << PmLayout.BlockShift;
+        (offset & 7) == 0 && offset >= geometry.InodeTable && offset + length <= geometry.EndOfData << PmLayout.BlockShift;
 
     private bool Apply(int kind, int count, long place, ReadOnlySpan<byte> payload) => kind switch
     {

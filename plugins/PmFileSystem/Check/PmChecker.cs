@@ -20,7 +20,7 @@ internal sealed class PmChecker(IStorageMedium medium)
     {
         Pass first = Pass.Run(medium, null);
         if (mode == RepairMode.None || first.Scan is null) return Report(first, first);
-        bool wasMended = mode == RepairMode.All && first.Superblock.Mend();
+        bool wasMended = mode == RepairMode.All && first.Superblock.Mend(() => new JournalReplay(new CheckedRegion(medium), first.Scan.Geometry, new CheckFindings()).Newest());
         if (!first.IsClean)
         {
             if (first.Corruptions + first.Leaks > 0) first.Total.Note("only the superblock was repaired, if at all: the image was not closed; 'sphost image recover' first");

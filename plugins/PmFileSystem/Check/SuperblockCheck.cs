@@ -45,8 +45,28 @@ internal sealed class SuperblockCheck
         return check;
     }
 
-    /// <summary>Makes the two one again, from the one that is intact. Returns whether anything was to be done.</summary>
-    public bool Mend()
+    /// <summary>Mends what follows from the rest. Returns whether anything was to be done.</summary>
+    /// <param name="newestRecord">Finds the highest sequence number of the journal's records.</param>
+    public bool Mend(Func<ulong> newestRecord) => MendCopies() | MendWords(newestRecord);
+
+    // A recovery that has nothing to do does no harm, so that a state that cannot be read becomes "in use". Of an image that was closed everything is home.
+    private bool MendWords(Func<ulong> newestRecord)
+    {
+        if (Geometry is null || (IsInUse is not null && Floor is not null) || (IsInUse != false && Floor is null)) return false;
+        if (Floor is null) WriteWord(PmLayout.FloorOffset, StateWords.PackFloor(newestRecord()));
+        else WriteWord(PmLayout.StateOffset, StateWords.PackState(_region.ReadWord(PmLayout.StateOffset) >> 24, inUse: true));
+        return true;
+    }
+
+    private void WriteWord(long offset, ulong word)
+    {
+        Span<byte> bytes = stackalloc byte[sizeof(ulong)];
+        BinaryPrimitives.WriteUInt64LittleEndian(bytes, word);
+        _region.Write(offset, bytes, ContentClass.Header);
+    }
+
+    // The two are made one again, from the one that is intact.
+    private bool MendCopies()
     {
         if (Geometry is not { } geometry || _first.AsSpan().SequenceEqual(_copy)) return false;
         if (_fromFirst is null) _region.Write(0, _copy, ContentClass.Header);

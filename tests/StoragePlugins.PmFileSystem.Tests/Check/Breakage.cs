@@ -20,8 +20,9 @@ internal sealed record Breakage(string Finding, Action<ImageBuilder> Break, bool
         ["superblock's version"] = new("superblock: memory: the image has a version", i => i.Bytes[8] ^= 2, true),
         ["copy of the superblock"] = new("copy of the superblock", i => i.Bytes[^4000] ^= 1, true),
         ["two superblocks"] = new("says something else", i => (i.Geometry with { Created = 99 }).ToBytes().CopyTo(i.Bytes, i.Geometry.Length - PmLayout.BlockBytes), true),
-        ["floor"] = new("floor's checksum", i => i.Bytes[PmLayout.FloorOffset] ^= 1),
+        ["floor"] = new("floor's checksum", i => i.Bytes[PmLayout.FloorOffset] ^= 1, true),
         ["state"] = new("state's checksum", i => i.Bytes[PmLayout.StateOffset + 2] ^= 1),
+        ["free inode with a record"] = new("its record is not free", i => i.Change(i.Geometry.Inodes - 1, _ => new InodeRecord { Mode = ImageBuilder.FileMode }), true),
 
         ["block leaked"] = new("taken, and nothing refers to it", i => i.NewBlock(), true),
         ["block free and used"] = new("is free in the bitmap", i => i.SetBit(i.Geometry.BlockBitmap, i.Node("plain").BlockOf("data"), false), true),
@@ -54,6 +55,7 @@ internal sealed record Breakage(string Finding, Action<ImageBuilder> Break, bool
         ["entries of a directory"] = new("entries: 40 expected", i => i.Edit("deep", (ref InodeRecord r) => r.Entries++), true),
         ["size of a directory"] = new("size: 4096 expected", i => i.Edit("sub", (ref InodeRecord r) => r.Size = 0), true),
         ["size of a file"] = new("a size of", i => i.Edit("plain", (ref InodeRecord r) => r.Size = -1)),
+        ["names of a removed directory"] = new("names: 0 expected, 2 found", i => i.Change(i.RemovedDirectory(), r => r with { Links = 2 }), true),
         ["parent of a directory"] = new("directory that holds it: 1 expected", i => i.Edit("sub", (ref InodeRecord r) => r.Parent = 5), true),
         ["parent of the root"] = new("inode 1: directory that holds it", i => i.Change(1, r => r with { Parent = 2 }), true),
         ["root that is a file"] = new("it is the root, and no directory", i => i.Change(1, r => r with { Mode = ImageBuilder.FileMode })),
@@ -183,6 +185,15 @@ internal static class BuiltImage
     {
         image.Put32(image.Entry(directory, name), 0);
         image.SetBit(image.Geometry.OrphanBitmap, image.Node(name).Number, true);
+    }
+
+    public static uint RemovedDirectory(this ImageBuilder image)
+    {
+        uint number = image.Geometry.Inodes - 1;
+        image.SetBit(image.Geometry.NodeBitmap, number, true);
+        image.SetBit(image.Geometry.OrphanBitmap, number, true);
+        image.Change(number, _ => new InodeRecord { Mode = ImageBuilder.DirectoryMode, Parent = 1 });
+        return number;
     }
 
     /// <summary>Changes an entry of a block of attributes, with the checksum.</summary>

@@ -110,6 +110,24 @@ public class PmCheckerTests
     }
 
     [Fact]
+    public void A_state_that_cannot_be_read_becomes_in_use_so_that_nothing_of_the_journal_is_lost()
+    {
+        ImageBuilder image = ImageBuilder.Sample();
+        image.Bytes[PmLayout.StateOffset + 2] ^= 1;
+        CheckReport report = image.Check(RepairMode.All);
+        Assert.Equal((0, 1), (report.Corruptions, report.CorruptionsFixed));
+        Assert.True(StateWords.TryUnpackState(BitConverter.ToUInt64(image.Bytes, (int)PmLayout.StateOffset), out _, out bool isInUse) && isInUse);
+    }
+
+    [Fact]
+    public void A_removed_directory_waits_among_the_orphans()
+    {
+        ImageBuilder image = ImageBuilder.Sample();
+        image.RemovedDirectory();
+        Assert.Empty(image.Check().Findings);
+    }
+
+    [Fact]
     public void An_image_that_was_cut_off_is_told_so()
     {
         ImageBuilder image = ImageBuilder.Sample();
