@@ -110,7 +110,7 @@ public sealed class SimulatedMedium : IStorageMedium, IFlushableMedium, IBarrier
     {
         PersistenceDomain domain = _device.Traits.Memory ?? throw new DiagnosticException("SP5020", "this simulated device cannot be mapped", Name, fix: "use the model pm");
         _device.MappedAs = request.Domain ?? domain;
-        return new SimulatedMemory(_device.Image, _index, request.Domain ?? domain, _trace, _faults);
+        return new SimulatedMemory(_device.Image, _index, request.Domain ?? domain, _trace, _faults) { IsReadOnly = IsReadOnly };
     }
 
     /// <inheritdoc/>
