@@ -35,7 +35,7 @@ public sealed record TestedPipeline(string Name, Tested<IBlockFormat> Format, Te
     public Machine Create(long size, PersistenceModel model, PersistenceDomain domain = PersistenceDomain.Adr)
     {
         DeviceTraits memory = model == PersistenceModel.Pm ? new DeviceTraits { Memory = domain } : DeviceTraits.Disk;
-        DeviceTraits image = MapsImage ? memory : model == PersistenceModel.Barrier ? DeviceTraits.BarrierDisk : DeviceTraits.Disk;
+        DeviceTraits image = MapsImage ? memory with { IsMapped = true } : model == PersistenceModel.Barrier ? DeviceTraits.BarrierDisk : DeviceTraits.Disk;
         var machine = new Machine([], image) { FurtherTraits = memory };
         using SimulatedMedium medium = machine.OpenImage();
         Format.Strategy.Create(medium, new CreateRequest(size), Context(Format.Options));
