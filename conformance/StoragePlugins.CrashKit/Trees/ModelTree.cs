@@ -27,6 +27,20 @@ internal sealed partial class ModelTree : IFileTree
         _nodes[Root] = new ModelNode(Root, (uint)NodeKind.Directory << 12 | 0x1ed) { Links = 2, Parent = Root };
     }
 
+    /// <summary>A tree of nodes that were kept. Those without names are gone, and nothing is held.</summary>
+    public ModelTree(IEnumerable<ModelNode> nodes, Action? changed)
+    {
+        _changed = changed;
+        foreach (ModelNode node in nodes.Where(node => node.Links > 0))
+        {
+            node.Held = 0;
+            _nodes.Add(node.Number, node);
+            _nextNode = Math.Max(_nextNode, node.Number + 1);
+            _now = Math.Max(_now, node.ChangeTime);
+            foreach ((_, ulong cursor) in node.Entries.Values) _nextCursor = Math.Max(_nextCursor, cursor + 1);
+        }
+    }
+
     public ulong RootNode => Root;
 
     public TreeDurability Durability => TreeDurability.OnReturn;
