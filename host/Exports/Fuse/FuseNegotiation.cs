@@ -3,7 +3,7 @@ using System.Runtime.InteropServices;
 namespace StoragePlugins.Host.Exports.Fuse;
 
 /// <summary>How a mount is served.</summary>
-/// <param name="Threads">1 or more.</param>
+/// <param name="Threads">1 or more; started when they are needed.</param>
 /// <param name="WritebackCache">Whether written pages may wait in the kernel.</param>
 internal sealed record FuseSessionOptions(int Threads, WritebackCache WritebackCache = WritebackCache.Auto)
 {

@@ -139,18 +139,17 @@ internal static class FuseProtocol
     public const ulong CacheSeconds = 365 * 24 * 3600;
 
     // OPEN's answer.
-    public const uint OpenDirectIo = 1 << 0;
     public const uint OpenKeepCache = 1 << 1;
-    public const uint OpenParallelDirectWrites = 1 << 6;
 
     // WRITE's flags; OPEN's flag of the same meaning is 1.
+    public const uint WriteFromCache = 1 << 0;
     public const uint WriteKillPrivileges = 1 << 2;
     public const uint OpenKillPrivileges = 1 << 0;
 
     // Flags of open(2).
     public const uint AccessModeMask = 3;
     public const uint OpenTruncate = 0x200;
-    public const uint OpenDataSync = 0x1000;
+    public const uint OpenDirect = 0x4000;
 
     // Modes of fallocate(2).
     public const uint AllocateKeepSize = 0x01;

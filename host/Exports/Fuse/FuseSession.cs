@@ -20,6 +20,9 @@ internal sealed class FuseSession : IDisposable
     private readonly List<Thread> _threads = [];
     private readonly List<FuseWorker> _workers = [];
     private readonly ManualResetEventSlim _ended = new();
+    private readonly ReadingTurn _turn;
+    private readonly CallerPlacement _placement = new();
+    private readonly Lock _starting = new();
     private int _running;
 
     /// <param name="device">The descriptor that the file system was mounted with; disposed with this object.</param>
@@ -30,6 +33,7 @@ internal sealed class FuseSession : IDisposable
     {
         (_device, _mounted, _options, _logger) = (device, mounted, options, logger);
         _dispatcher = new FuseDispatcher(mounted, logger);
+        _turn = new ReadingTurn(TryStartThread);
     }
 
     /// <summary>Set when the file system is unmounted, or the connection is gone.</summary>
@@ -45,14 +49,7 @@ internal sealed class FuseSession : IDisposable
         var first = new FuseWorker(_device, _dispatcher);
         _workers.Add(first);
         Negotiate(first);
-        for (int i = 1; i < _options.Threads; i++) _workers.Add(new FuseWorker(CloneDevice(), _dispatcher));
-        _running = _workers.Count;
-        foreach (FuseWorker worker in _workers)
-        {
-            var thread = new Thread(() => Run(worker), StackBytes) { IsBackground = true, Name = $"fuse {_threads.Count + 1}" };
-            thread.Start();
-            _threads.Add(thread);
-        }
+        lock (_starting) StartThread(first);
     }
 
     /// <summary>From now on every request is answered with an error.</summary>
@@ -67,7 +64,9 @@ internal sealed class FuseSession : IDisposable
     public bool Join(TimeSpan timeout)
     {
         long start = Stopwatch.GetTimestamp();
-        foreach (Thread thread in _threads)
+        Thread[] threads;
+        lock (_starting) threads = [.. _threads];
+        foreach (Thread thread in threads)
         {
             TimeSpan left = timeout - Stopwatch.GetElapsedTime(start);
             if (!thread.Join(left > TimeSpan.Zero ? left : TimeSpan.Zero)) return false;
@@ -83,6 +82,8 @@ internal sealed class FuseSession : IDisposable
         _device.Dispose();
         if (!Join(TimeSpan.Zero)) return;
         foreach (FuseWorker worker in _workers) worker.Dispose();
+        _turn.Dispose();
+        _placement.Dispose();
         _ended.Dispose();
     }
 
@@ -136,24 +137,84 @@ internal sealed class FuseSession : IDisposable
         return _device;
     }
 
+    private bool TryStartThread()
+    {
+        lock (_starting)
+        {
+            if (_threads.Count >= _options.Threads || _ended.IsSet) return false;
+            try
+            {
+                var worker = new FuseWorker(CloneDevice(), _dispatcher);
+                _workers.Add(worker);
+                StartThread(worker);
+                return true;
+            }
+            catch (OutOfMemoryException)
+            {
+                // The host has no thread, or no memory, left: those that run will come to the request.
+                return false;
+            }
+        }
+    }
+
+    private void StartThread(FuseWorker worker)
+    {
+        var thread = new Thread(() => Run(worker), StackBytes) { IsBackground = true, Name = $"fuse {_threads.Count + 1}" };
+        Interlocked.Increment(ref _running);
+        try
+        {
+            thread.Start();
+        }
+        catch (OutOfMemoryException)
+        {
+            Interlocked.Decrement(ref _running);
+            throw;
+        }
+
+        _threads.Add(thread);
+    }
+
     private void Run(FuseWorker worker)
     {
         // Only with the right to; without it the risk is that of every FUSE server of an ordinary user.
         _ = FuseCalls.ProcessControl(FuseCalls.SetIoFlusher, 1, 0, 0, 0);
+        using var reader = new Reader();
         try
         {
-            while (true)
+            while (_turn.Take(reader))
             {
-                int bytes = worker.Receive(out int error);
-                if (error == 0) error = worker.Answer(bytes);
-                if (error != 0 && !GoesOn(error)) return;
+                do
+                {
+                    if (!ServeOne(worker, reader)) return;
+                }
+                while (_turn.IsHeldBy(reader));
             }
         }
         finally
         {
+            _turn.End();
             if (Interlocked.Decrement(ref _running) == 0) _ended.Set();
         }
     }
+
+    private bool ServeOne(FuseWorker worker, Reader reader)
+    {
+        int bytes = worker.Receive(out int error);
+        if (error != 0) return GoesOn(error);
+        (FuseOpcode opcode, uint caller, bool callerWaits) = worker.Look(bytes);
+        _turn.Begin(reader);
+        // One caller that waits has nothing else under way: asking the kernel costs half a microsecond.
+        bool isAlone = callerWaits && caller == _placement.Caller;
+        if (opcode is not (FuseOpcode.Forget or FuseOpcode.BatchForget or FuseOpcode.Release)) _placement.Observe(caller, callerWaits);
+        if (_options.Threads > 1 && (_turn.IsSlow || IsWaiting(opcode) || (!isAlone && worker.HasMore()))) _turn.Pass(reader);
+        worker.MoveTo(_placement.Processor);
+        error = worker.Answer(bytes);
+        _turn.Finish(reader);
+        return error == 0 || GoesOn(error);
+    }
+
+    // Requests that wait for the device.
+    private bool IsWaiting(FuseOpcode opcode) => !_mounted.IsDurableOnReturn && opcode is (FuseOpcode.FSync or FuseOpcode.FSyncDirectory or FuseOpcode.SyncFs);
 
     private bool GoesOn(int error)
     {

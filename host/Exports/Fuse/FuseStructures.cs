@@ -175,6 +175,7 @@ internal struct ReadRequest
     [FieldOffset(0)] public ulong Handle;
     [FieldOffset(8)] public ulong Offset;
     [FieldOffset(16)] public uint Size;
+    [FieldOffset(32)] public uint Flags;
 }
 
 [StructLayout(LayoutKind.Explicit, Size = 40)]

@@ -11,6 +11,9 @@ internal sealed unsafe class FuseWorker : IDisposable
     private const int PageBytes = 4096;
     private const int BufferBytes = PageBytes + FuseProtocol.MaxPayloadBytes + PageBytes;
 
+    /// <summary>From this size on a read is likely to be read-ahead, which nobody waits for yet.</summary>
+    private const int ReadAheadBytes = 64 * 1024;
+
     private static readonly int s_requestStart = PageBytes - sizeof(FuseRequestHeader) - sizeof(WriteRequest);
     private static readonly int s_replyStart = PageBytes - sizeof(FuseReplyHeader);
 
@@ -19,6 +22,7 @@ internal sealed unsafe class FuseWorker : IDisposable
     private readonly byte* _requests = (byte*)NativeMemory.AlignedAlloc(BufferBytes, PageBytes);
     private readonly byte* _replies = (byte*)NativeMemory.AlignedAlloc(BufferBytes, PageBytes);
     private readonly DirectoryListing _listing;
+    private readonly ThreadBinding _binding = new();
 
     /// <param name="device">A descriptor of the connection; the caller's.</param>
     /// <param name="dispatcher">Answers.</param>
@@ -31,6 +35,8 @@ internal sealed unsafe class FuseWorker : IDisposable
 
     private byte* Payload => _replies + PageBytes;
 
+    private ref FuseRequestHeader Received => ref *(FuseRequestHeader*)(_requests + s_requestStart);
+
     /// <summary>Waits for a request.</summary>
     /// <param name="error">Why there is none: an error number.</param>
     /// <returns>Its bytes; 0 with an error.</returns>
@@ -40,6 +46,21 @@ internal sealed unsafe class FuseWorker : IDisposable
         error = received >= 0 ? 0 : Marshal.GetLastPInvokeError();
         return received >= 0 ? (int)received : 0;
     }
+
+    /// <summary>Whether another request waits already.</summary>
+    public bool HasMore()
+    {
+        var entry = new FuseCalls.PollEntry { Descriptor = (int)_device.DangerousGetHandle(), Wanted = FuseCalls.PollEntry.Readable };
+        return FuseCalls.Poll(&entry, 1, 0) > 0;
+    }
+
+    /// <summary>What is known of the request that was received, before it is answered.</summary>
+    /// <param name="bytes">Its bytes.</param>
+    public (FuseOpcode Opcode, uint Caller, bool CallerWaits) Look(int bytes) =>
+        bytes < sizeof(FuseRequestHeader) ? default : (Received.Opcode, Received.ProcessId, CallerWaits(bytes));
+
+    /// <summary>Runs the calling thread where it is said to run.</summary>
+    public void MoveTo(int processor) => _binding.MoveTo(processor);
 
     /// <summary>Answers the request that was received.</summary>
     /// <param name="bytes">Its bytes.</param>
@@ -78,6 +99,24 @@ internal sealed unsafe class FuseWorker : IDisposable
         *(T*)Payload = payload;
         return Reply(unique, 0, sizeof(T));
     }
+
+    // All but read-ahead, write-back and asynchronous direct I/O, of which a thread can have several, and what nobody waits for.
+    private bool CallerWaits(int bytes)
+    {
+        switch (Received.Opcode)
+        {
+            case FuseOpcode.Forget or FuseOpcode.BatchForget or FuseOpcode.Release:
+                return false;
+            case FuseOpcode.Read:
+                return bytes >= sizeof(FuseRequestHeader) + sizeof(ReadRequest) && Body<ReadRequest>()->Size < ReadAheadBytes && (Body<ReadRequest>()->Flags & FuseProtocol.OpenDirect) == 0;
+            case FuseOpcode.Write:
+                return bytes >= sizeof(FuseRequestHeader) + sizeof(WriteRequest) && (Body<WriteRequest>()->WriteFlags & FuseProtocol.WriteFromCache) == 0 && (Body<WriteRequest>()->Flags & FuseProtocol.OpenDirect) == 0;
+            default:
+                return true;
+        }
+    }
+
+    private T* Body<T>() where T : unmanaged => (T*)(_requests + s_requestStart + sizeof(FuseRequestHeader));
 
     public void Dispose()
     {
