@@ -1,4 +1,3 @@
-using System.Text;
 using StoragePlugins.PmFileSystem.Attributes;
 using StoragePlugins.PmFileSystem.Directories;
 using StoragePlugins.PmFileSystem.Files;
@@ -34,6 +33,9 @@ internal sealed class PmTree : IFileTree
         _attributes = new ExtendedAttributes(volume);
     }
 
+    /// <summary>What the tree stands on.</summary>
+    public Volume Volume => _volume;
+
     public ulong RootNode => PmLayout.RootInode;
 
     public TreeDurability Durability => TreeDurability.OnReturn;
@@ -46,7 +48,7 @@ internal sealed class PmTree : IFileTree
     public FileError Lookup(ulong parent, ReadOnlySpan<byte> name, out NodeAttributes node)
     {
         node = default;
-        uint directory = Volume.Number(parent);
+        uint directory = Number(parent);
         uint found;
         using (_volume.Locks.Read(directory))
         {
@@ -66,14 +68,14 @@ internal sealed class PmTree : IFileTree
 
     public void Forget(ulong node, long count)
     {
-        uint number = Volume.Number(node);
+        uint number = Number(node);
         if (!_volume.Held.Release(number, count) || IsReadOnly) return;
         using (_volume.Locks.Write(number)) DestroyIfGone(number);
     }
 
     public void Closed(ulong node)
     {
-        uint number = Volume.Number(node);
+        uint number = Number(node);
         if (IsReadOnly || !_volume.Held.TakeAhead(number)) return;
         using (_volume.Locks.Write(number))
         {
@@ -85,7 +87,7 @@ internal sealed class PmTree : IFileTree
     public FileError GetAttributes(ulong node, out NodeAttributes attributes)
     {
         attributes = default;
-        uint number = Volume.Number(node);
+        uint number = Number(node);
         using (_volume.Locks.Read(number))
         {
             FileError error = _volume.Read(number, out InodeRecord record);
@@ -97,7 +99,7 @@ internal sealed class PmTree : IFileTree
     public FileError SetAttributes(ulong node, in AttributeChange change, out NodeAttributes attributes)
     {
         attributes = default;
-        uint number = Volume.Number(node);
+        uint number = Number(node);
         using (_volume.Locks.Write(number))
         {
             FileError error = _volume.Read(number, out InodeRecord before);
@@ -134,7 +136,7 @@ internal sealed class PmTree : IFileTree
         node = default;
         var kind = (NodeKind)(request.Mode >> 12);
         if (!Enum.IsDefined(kind) || kind == NodeKind.SymbolicLink) return FileError.InvalidArgument;
-        return Make(Volume.Number(parent), name, request, kind, [], out node);
+        return Make(Number(parent), name, request, kind, [], out node);
     }
 
     public FileError CreateSymbolicLink(ulong parent, ReadOnlySpan<byte> name, ReadOnlySpan<byte> target, in NodeRequest request, out NodeAttributes node)
@@ -142,13 +144,13 @@ internal sealed class PmTree : IFileTree
         node = default;
         if (target.Length == 0 || target.Contains((byte)0)) return FileError.InvalidArgument;
         if (target.Length > PmLayout.MostTargetBytes) return FileError.NameTooLong;
-        return Make(Volume.Number(parent), name, request with { Mode = ((uint)NodeKind.SymbolicLink << 12) | 0x1ff }, NodeKind.SymbolicLink, target, out node);
+        return Make(Number(parent), name, request with { Mode = ((uint)NodeKind.SymbolicLink << 12) | 0x1ff }, NodeKind.SymbolicLink, target, out node);
     }
 
     public FileError ReadSymbolicLink(ulong node, Span<byte> target, out int length)
     {
         length = 0;
-        uint number = Volume.Number(node);
+        uint number = Number(node);
         using (_volume.Locks.Read(number))
         {
             FileError error = _volume.Read(number, out InodeRecord record);
@@ -168,7 +170,7 @@ internal sealed class PmTree : IFileTree
     public FileError Link(ulong node, ulong newParent, ReadOnlySpan<byte> newName, out NodeAttributes attributes)
     {
         attributes = default;
-        (uint number, uint directory) = (Volume.Number(node), Volume.Number(newParent));
+        (uint number, uint directory) = (Number(node), Number(newParent));
         using (_volume.Locks.Write([number, directory]))
         {
             FileError error = OpenForNewName(directory, newName, out ulong hash, out ulong leaf);
@@ -193,28 +195,28 @@ internal sealed class PmTree : IFileTree
         }
     }
 
-    public FileError Remove(ulong parent, ReadOnlySpan<byte> name) => RemoveName(Volume.Number(parent), name, isDirectory: false);
+    public FileError Remove(ulong parent, ReadOnlySpan<byte> name) => RemoveName(Number(parent), name, isDirectory: false);
 
-    public FileError RemoveDirectory(ulong parent, ReadOnlySpan<byte> name) => RemoveName(Volume.Number(parent), name, isDirectory: true);
+    public FileError RemoveDirectory(ulong parent, ReadOnlySpan<byte> name) => RemoveName(Number(parent), name, isDirectory: true);
 
     public FileError Rename(ulong parent, ReadOnlySpan<byte> name, ulong newParent, ReadOnlySpan<byte> newName, RenameMode mode)
     {
         if (mode is not (RenameMode.Replace or RenameMode.Keep or RenameMode.Exchange)) return FileError.InvalidArgument;
-        (uint from, uint to) = (Volume.Number(parent), Volume.Number(newParent));
+        (uint from, uint to) = (Number(parent), Number(newParent));
         if (from == to) return new Renaming(this, from, to, mode).Run(name, newName);
         lock (_moving) return new Renaming(this, from, to, mode).Run(name, newName);
     }
 
-    public FileError Read(ulong node, long offset, Span<byte> buffer, out int read) => _content.Read(Volume.Number(node), offset, buffer, out read);
+    public FileError Read(ulong node, long offset, Span<byte> buffer, out int read) => _content.Read(Number(node), offset, buffer, out read);
 
     public FileError Write(ulong node, long offset, ReadOnlySpan<byte> data) =>
-        offset < 0 ? FileError.InvalidArgument : _content.Write(Volume.Number(node), offset, data, out _);
+        offset < 0 ? FileError.InvalidArgument : _content.Write(Number(node), offset, data, out _);
 
-    public FileError Append(ulong node, ReadOnlySpan<byte> data, out long offset) => _content.Write(Volume.Number(node), -1, data, out offset);
+    public FileError Append(ulong node, ReadOnlySpan<byte> data, out long offset) => _content.Write(Number(node), -1, data, out offset);
 
-    public FileError Allocate(ulong node, AllocationMode mode, long offset, long length) => _content.Allocate(Volume.Number(node), mode, offset, length);
+    public FileError Allocate(ulong node, AllocationMode mode, long offset, long length) => _content.Allocate(Number(node), mode, offset, length);
 
-    public FileError Seek(ulong node, long offset, bool forHole, out long found) => _content.Seek(Volume.Number(node), offset, forHole, out found);
+    public FileError Seek(ulong node, long offset, bool forHole, out long found) => _content.Seek(Number(node), offset, forHole, out found);
 
     public FileError Flush(ulong node)
     {
@@ -225,7 +227,7 @@ internal sealed class PmTree : IFileTree
 
     public FileError ReadDirectory(ulong node, ulong cursor, IDirectoryVisitor visitor)
     {
-        uint number = Volume.Number(node);
+        uint number = Number(node);
         using (_volume.Locks.Read(number))
         {
             FileError error = OpenDirectory(number, "x"u8, out InodeRecord record);
@@ -238,7 +240,7 @@ internal sealed class PmTree : IFileTree
     public FileError GetParent(ulong node, out ulong parent)
     {
         parent = 0;
-        uint number = Volume.Number(node);
+        uint number = Number(node);
         using (_volume.Locks.Read(number))
         {
             FileError error = _volume.Read(number, out InodeRecord record);
@@ -252,7 +254,7 @@ internal sealed class PmTree : IFileTree
     public FileError GetExtendedAttribute(ulong node, ReadOnlySpan<byte> name, Span<byte> value, out int length)
     {
         length = 0;
-        uint number = Volume.Number(node);
+        uint number = Number(node);
         using (_volume.Locks.Read(number))
         {
             FileError error = _volume.Read(number, out InodeRecord record);
@@ -263,7 +265,7 @@ internal sealed class PmTree : IFileTree
     public FileError SetExtendedAttribute(ulong node, ReadOnlySpan<byte> name, ReadOnlySpan<byte> value, AttributeMode mode)
     {
         if (name.Length is 0 or > PmLayout.MostNameBytes || name.Contains((byte)0)) return FileError.BufferTooSmall;
-        uint number = Volume.Number(node);
+        uint number = Number(node);
         using (_volume.Locks.Write(number))
         {
             FileError error = _volume.Read(number, out InodeRecord record);
@@ -275,7 +277,7 @@ internal sealed class PmTree : IFileTree
     public FileError ListExtendedAttributes(ulong node, Span<byte> names, out int length)
     {
         length = 0;
-        uint number = Volume.Number(node);
+        uint number = Number(node);
         using (_volume.Locks.Read(number))
         {
             FileError error = _volume.Read(number, out InodeRecord record);
@@ -285,7 +287,7 @@ internal sealed class PmTree : IFileTree
 
     public FileError RemoveExtendedAttribute(ulong node, ReadOnlySpan<byte> name)
     {
-        uint number = Volume.Number(node);
+        uint number = Number(node);
         using (_volume.Locks.Write(number))
         {
             FileError error = _volume.Read(number, out InodeRecord record);
@@ -316,11 +318,22 @@ internal sealed class PmTree : IFileTree
         return destroyed;
     }
 
-    /// <summary>Gives back what was mapped ahead of appends, as the last close of each file would.</summary>
-    public void TrimAll()
+    /// <summary>The clean end: nobody holds anything any more, what was mapped ahead is given back, everything is home and the image says so.</summary>
+    /// <exception cref="DurabilityLostException">A fence failed, now or before: the next opening has to replay the journal.</exception>
+    public void Close()
     {
+        if (IsReadOnly) return;
+        _volume.Journal.ThrowIfFailed();
+        _volume.Held.ReleaseAll();
+        DestroyOrphans();
         foreach (uint number in _volume.Held.AllAhead()) Closed(number);
+        _volume.Journal.Checkpoint();
+        StateWords.TryUnpackState(_region.Word(PmLayout.StateOffset), out ulong session, out _);
+        MetadataJournal.StoreWord(_region, PmLayout.StateOffset, StateWords.PackState(session, inUse: false));
     }
+
+    // A node's number as an inode's; 0 for what cannot be one.
+    private static uint Number(ulong node) => node > uint.MaxValue ? 0 : (uint)node;
 
     private static FileError Judge(ReadOnlySpan<byte> name)
     {
@@ -379,43 +392,50 @@ internal sealed class PmTree : IFileTree
     private FileError Make(uint parent, ReadOnlySpan<byte> name, in NodeRequest request, NodeKind kind, ReadOnlySpan<byte> target, out NodeAttributes node)
     {
         node = default;
-        using (_volume.Locks.Write(parent))
+        // First, so that it can be locked with the directory: somebody may still ask for it by its number.
+        if (IsReadOnly || !_volume.Inodes.TryTake(out uint number))
         {
-            FileError error = OpenForNewName(parent, name, out ulong hash, out ulong leaf);
-            if (error != FileError.None) return error;
-            bool isDirectory = kind == NodeKind.Directory;
-            if (isDirectory)
-            {
-                _region.ReadInode(parent, out InodeRecord record);
-                if (record.Links >= PmLayout.MostLinks) return FileError.TooManyLinks;
-            }
-
-            if (!_volume.Inodes.TryTake(out uint number)) return FileError.NoSpace;
-            Transaction transaction = _volume.Journal.Begin();
-            long now = _volume.Clock.Now();
-            ref InodeRecord inode = ref transaction.Edit(number);
-            uint generation = inode.Generation + 1;
-            inode = default;
-            inode.Generation = generation;
-            (inode.Mode, inode.UserId, inode.GroupId) = (request.Mode & 0xffff, request.UserId, request.GroupId);
-            inode.AccessTime = inode.ModificationTime = inode.ChangeTime = inode.BirthTime = now;
-            inode.Links = isDirectory ? 2u : 1u;
-            if (isDirectory) inode.Parent = parent;
-            if (kind is NodeKind.BlockDevice or NodeKind.CharacterDevice) inode.Device = request.Device;
-            if (target.Length > 0 && !TryPutTarget(transaction, ref inode, target))
-            {
-                _volume.Inodes.GiveBack(number);
-                return FileError.NoSpace;
-            }
-
-            transaction.Bits(ChangeKind.TakeInodes, number, 1);
-            DirectoryIndex.Insert(transaction, leaf, name, hash, number, kind);
-            node = Describe(number, inode);
-            AddName(transaction, parent, now, isDirectory ? 1 : 0);
-            _volume.Commit(transaction);
-            _volume.Held.Hold(number);
-            return FileError.None;
+            FileError reason = Find(parent, name, out _);
+            return reason == FileError.None ? FileError.Exists : reason != FileError.NotFound ? reason : IsReadOnly ? FileError.ReadOnly : FileError.NoSpace;
         }
+
+        FileError error;
+        using (_volume.Locks.Write([parent, number]))
+        {
+            error = MakeLocked(parent, number, name, request, kind, target, out node);
+            if (error == FileError.None) _volume.Held.Hold(number);
+        }
+
+        if (error != FileError.None) _volume.Inodes.GiveBack(number);
+        return error;
+    }
+
+    private FileError MakeLocked(
+        uint parent, uint number, ReadOnlySpan<byte> name, in NodeRequest request, NodeKind kind, ReadOnlySpan<byte> target, out NodeAttributes node)
+    {
+        node = default;
+        FileError error = OpenForNewName(parent, name, out ulong hash, out ulong leaf);
+        if (error != FileError.None) return error;
+        bool isDirectory = kind == NodeKind.Directory;
+        Transaction transaction = _volume.Journal.Begin();
+        if (isDirectory && transaction.Edit(parent).Links >= PmLayout.MostLinks) return FileError.TooManyLinks;
+        long now = _volume.Clock.Now();
+        ref InodeRecord inode = ref transaction.Edit(number);
+        uint generation = inode.Generation + 1;
+        inode = default;
+        inode.Generation = generation;
+        (inode.Mode, inode.UserId, inode.GroupId) = (request.Mode & 0xffff, request.UserId, request.GroupId);
+        inode.AccessTime = inode.ModificationTime = inode.ChangeTime = inode.BirthTime = now;
+        inode.Links = isDirectory ? 2u : 1u;
+        if (isDirectory) inode.Parent = parent;
+        if (kind is NodeKind.BlockDevice or NodeKind.CharacterDevice) inode.Device = request.Device;
+        if (target.Length > 0 && !TryPutTarget(transaction, ref inode, target)) return FileError.NoSpace;
+        transaction.Bits(ChangeKind.TakeInodes, number, 1);
+        DirectoryIndex.Insert(transaction, leaf, name, hash, number, kind);
+        node = Describe(number, inode);
+        AddName(transaction, parent, now, isDirectory ? 1 : 0);
+        _volume.Commit(transaction);
+        return FileError.None;
     }
 
     private bool TryPutTarget(Transaction transaction, ref InodeRecord inode, ReadOnlySpan<byte> target)
@@ -549,7 +569,8 @@ internal sealed class PmTree : IFileTree
         private bool IsBelow(uint above, uint directory)
         {
             if (above == 0 || from == to) return above != 0 && above == directory;
-            for (uint at = directory; ;)
+            uint at = directory;
+            for (uint steps = 0; steps < tree._region.Geometry.Inodes; steps++)
             {
                 if (at == above) return true;
                 if (at == PmLayout.RootInode) return false;
@@ -557,6 +578,8 @@ internal sealed class PmTree : IFileTree
                 if (record.Kind != NodeKind.Directory || record.Links == 0) return false;
                 at = record.Parent;
             }
+
+            throw tree._region.Damaged($"directory {directory} is in a ring of directories");
         }
 
         private FileError Perform(ReadOnlySpan<byte> name, ReadOnlySpan<byte> newName, uint moved, uint other, out bool isStale, out uint gone)

@@ -80,7 +80,4 @@ internal sealed class Volume
         if (record.Checksum != record.ComputeChecksum(inode)) throw Region.Damaged($"the checksum of inode {inode} is wrong");
         return FileError.None;
     }
-
-    /// <summary>The number of a node as an inode's; 0 for what cannot be one.</summary>
-    public static uint Number(ulong node) => node > uint.MaxValue ? 0 : (uint)node;
 }

@@ -33,6 +33,13 @@ internal sealed class HeldNodes
         }
     }
 
+    /// <summary>Nobody holds anything any more.</summary>
+    public void ReleaseAll()
+    {
+        foreach (Dictionary<uint, long> counts in _counts)
+            lock (counts) counts.Clear();
+    }
+
     public bool IsHeld(uint inode)
     {
         Dictionary<uint, long> counts = _counts[inode % Stripes];
