@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Text;
+using System.Text.Json;
 
 namespace StoragePlugins.PmFileSystemBench;
 
@@ -12,13 +13,16 @@ internal interface IScaleImage : IDisposable
 
     /// <summary>Opens a file by its path and closes it.</summary>
     void OpenAndClose(string path);
+
+    /// <summary>Has all of the region's memory there, and in the page tables.</summary>
+    void TouchAll();
 }
 
 /// <summary>Makes and opens images in a region.</summary>
 internal interface IScaleSystem
 {
-    /// <summary>Makes an empty image over a file that is there, all of its memory touched.</summary>
-    /// <param name="path">The region.</param>
+    /// <summary>Makes an empty image.</summary>
+    /// <param name="path">A file that does not exist yet.</param>
     /// <param name="bytes">Its length.</param>
     /// <param name="files">At least so many.</param>
     void Format(string path, long bytes, long files);
@@ -33,7 +37,7 @@ internal sealed record ScaleRow(string Size, IReadOnlyDictionary<string, double>
 internal sealed class ScaleRun(IScaleSystem system, Scratch scratch, Action<string> progress, CancellationToken stop)
 {
     /// <summary>The names of the operations, in the order of the table.</summary>
-    public static IReadOnlyList<string> Operations { get; } = ["mount", "create", "lookup", "open", "append", "overwrite"];
+    private static string[] Operations { get; } = ["mount", "create", "lookup", "open", "append", "overwrite"];
 
     /// <summary>Holds a million inodes and what is appended, for every number of files alike.</summary>
     private const long RegionOfManyFiles = 2L << 30;
@@ -52,15 +56,35 @@ internal sealed class ScaleRun(IScaleSystem system, Scratch scratch, Action<stri
     /// <summary>A regular file, 0644.</summary>
     private const uint RegularFile = 0x81a4;
 
+    private static readonly JsonSerializerOptions s_json = new() { WriteIndented = true, PropertyNamingPolicy = JsonNamingPolicy.CamelCase };
+
     private readonly byte[] _record = new byte[RecordBytes];
     private readonly Random _random = new(3);
 
-    public IReadOnlyList<ScaleRow> ByFiles() => [.. ((long[])[1_000, 10_000, 100_000, 1_000_000]).Select(WithFiles)];
+    private ScaleRow[] ByFiles() => [.. ((long[])[1_000, 10_000, 100_000, 1_000_000]).Select(WithFiles)];
 
-    public IReadOnlyList<ScaleRow> ByBytes() => [.. ((long[])[1 << 20, 16 << 20, 256 << 20, 2L << 30, 8L << 30]).Select(WithBytes)];
+    /// <summary>Measures and prints both tables.</summary>
+    public void Run(bool json)
+    {
+        MachineFacts machine = MachineFacts.Read();
+        ScaleRow[] byFiles = ByFiles(), byBytes = ByBytes();
+        if (json)
+        {
+            Console.WriteLine(JsonSerializer.Serialize(new { machine, byFiles, byBytes }, s_json));
+            return;
+        }
+
+        Console.WriteLine(machine);
+        Console.WriteLine("DRAM stands in for persistent memory. Memory and page tables are there before anything is timed but mounts. Needed: no more than 2x.");
+        Console.WriteLine();
+        Console.WriteLine(Table($"files in one directory, {MatrixReport.Size(RegionOfManyFiles)} region", byFiles));
+        Console.Write(Table("region, half of it one file that is appended to and overwritten (4 KiB)", byBytes));
+    }
+
+    private ScaleRow[] ByBytes() => [.. ((long[])[1 << 20, 16 << 20, 256 << 20, 2L << 30, 8L << 30]).Select(WithBytes)];
 
     /// <summary>A table, and below it what each column grew by.</summary>
-    public static string Table(string title, IReadOnlyList<ScaleRow> rows)
+    private static string Table(string title, ScaleRow[] rows)
     {
         var text = new StringBuilder().AppendLine(CultureInfo.InvariantCulture, $"{title}: median ns, and the ratio to the smallest");
         text.Append(CultureInfo.InvariantCulture, $"{"",10}");
@@ -98,14 +122,14 @@ internal sealed class ScaleRun(IScaleSystem system, Scratch scratch, Action<stri
 
     private ScaleRow OnImage(long bytes, long mostFiles, Action<IScaleImage> populate, string title, long largeFileBytes, Func<byte[]> anyName)
     {
-        string path = scratch.MakeRegion("scale", bytes);
+        string path = Path.Combine(scratch.Path, "scale");
         try
         {
             system.Format(path, bytes, mostFiles);
             using (IScaleImage image = system.Open(path)) populate(image);
             double mount = Statistics.Median([.. Enumerable.Range(0, Mounts).Select(_ => Mount(path))]);
             using IScaleImage open = system.Open(path);
-            TouchAll(open.Tree, bytes);
+            open.TouchAll();
             ulong large = Make(open.Tree, "large"u8.ToArray(), keep: true);
             Fill(open.Tree, large, largeFileBytes);
             var row = new ScaleRow(title, new Dictionary<string, double>
@@ -172,23 +196,6 @@ internal sealed class ScaleRun(IScaleSystem system, Scratch scratch, Action<stri
         }
 
         return Statistics.Median(times);
-    }
-
-    // The page tables of this very mapping: a file takes all of the space, and gives it back.
-    private void TouchAll(IFileTree tree, long bytes)
-    {
-        byte[] piece = new byte[1 << 20];
-        ulong file = Make(tree, "touch"u8.ToArray(), keep: true);
-        long offset = 0;
-        for (int length = piece.Length; length >= RecordBytes;)
-        {
-            if (offset < bytes && tree.Write(file, offset, piece.AsSpan(0, length)) == FileError.None) offset += length;
-            else length /= 2;
-        }
-
-        Check(tree.Remove(tree.RootNode, "touch"u8));
-        tree.Forget(file, 1);
-        stop.ThrowIfCancellationRequested();
     }
 
     private static void Fill(IFileTree tree, ulong file, long bytes)

@@ -28,6 +28,9 @@ internal sealed class JournalLane(PmRegion region, long start)
     /// <summary>Records since the start.</summary>
     public long RecordCount { get; private set; }
 
+    /// <summary>Bytes stored at home since the start.</summary>
+    public long HomeBytes { get; private set; }
+
     /// <summary>Finds room behind the newest record.</summary>
     /// <returns>False when the ring has to be emptied first.</returns>
     public bool TryReserve(int length, out int at)
@@ -60,6 +63,7 @@ internal sealed class JournalLane(PmRegion region, long start)
     /// <summary>Notes what a record changed at home, for <see cref="FlushHomes"/>. Thousands of records change few lines: each is written back once, not once a record.</summary>
     public void NoteHome(long offset, long length)
     {
+        HomeBytes += length;
         long first = offset / PmLayout.LineBytes * PmLayout.LineBytes;
         var lines = (first, PmLayout.RoundUp(offset + length, PmLayout.LineBytes) - first);
         ref (long, long) recent = ref _recent[(first / PmLayout.LineBytes) % RecentLines];

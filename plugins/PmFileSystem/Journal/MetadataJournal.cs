@@ -44,6 +44,9 @@ internal sealed class MetadataJournal
     /// <summary>Records and their bytes so far, and how often they were all brought home.</summary>
     public (long Records, long Bytes, long Checkpoints) Totals => (_lanes.Sum(lane => lane.RecordCount), _lanes.Sum(lane => lane.RecordBytes), Volatile.Read(ref _checkpoints));
 
+    /// <summary>Bytes stored at home so far.</summary>
+    public long HomeBytes => _lanes.Sum(lane => lane.HomeBytes);
+
     /// <exception cref="DurabilityLostException">A fence failed before.</exception>
     public void ThrowIfFailed()
     {
