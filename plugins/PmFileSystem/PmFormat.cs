@@ -12,7 +12,7 @@ namespace StoragePlugins.PmFileSystem;
 /// </summary>
 [Export(typeof(IBlockFormat))]
 [Strategy("pmfs", Summary = "a file system in persistent memory: every call is durable when it returns", Options = typeof(PmFormatOptions))]
-public sealed class PmFormat : IBlockFormat
+public sealed class PmFormat : IBlockFormat, ICheckingFormat
 {
     private const int ZeroBytes = 1 << 20;
 
@@ -55,6 +55,9 @@ public sealed class PmFormat : IBlockFormat
             "SP3207", "pmfs needs an image that is mapped into memory", storage.Name, fix: "use the pipeline 'pmfs', or write \"medium\": [\"pm\", \"file\"] in a pipeline of your own");
         return new PmImage(storage, OpenVolume(memory, storage.Name, request.ReadOnly, context.Logger), context.Logger);
     }
+
+    /// <inheritdoc/>
+    public CheckReport Check(IStorageMedium medium, RepairMode repair, StrategyContext context) => new Check.PmChecker(medium).Run(repair);
 
     /// <summary>Opens a mapped file system: replays its journal and frees orphans where it was not closed cleanly, and marks it as in use.</summary>
     internal static PmTree OpenVolume(IPersistentMemory memory, string name, bool readOnly, ILogger logger)

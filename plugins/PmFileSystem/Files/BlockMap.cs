@@ -61,7 +61,7 @@ internal sealed class BlockMap(Volume volume)
         return true;
     }
 
-    /// <summary>Takes blocks out of a file and gives them back, in as many transactions as it takes, from the end on. The inode is locked.</summary>
+    /// <summary>Takes blocks out of a file and gives them back, in as many transactions as it takes. The inode is locked.</summary>
     /// <param name="number">The inode.</param>
     /// <param name="from">First block's index.</param>
     /// <param name="to">The index behind the last.</param>
@@ -69,6 +69,7 @@ internal sealed class BlockMap(Volume volume)
     {
         Span<ulong> nodes = stackalloc ulong[PmLayout.MostHeight];
         long least = Math.Max(from, PmLayout.DirectBlocks);
+        if (from < PmLayout.DirectBlocks) UnmapDirect(number, (int)from, (int)Math.Min(to, PmLayout.DirectBlocks));
         while (to > least)
         {
             Transaction transaction = volume.Journal.Begin();
@@ -82,8 +83,6 @@ internal sealed class BlockMap(Volume volume)
             volume.Commit(transaction);
             to = first;
         }
-
-        if (from < PmLayout.DirectBlocks) UnmapDirect(number, (int)from, (int)Math.Min(to, PmLayout.DirectBlocks));
     }
 
     /// <summary>Takes the blocks named by the inode itself out of it.</summary>

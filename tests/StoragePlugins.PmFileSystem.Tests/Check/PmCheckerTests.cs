@@ -1,3 +1,4 @@
+using StoragePlugins.PmFileSystem.Check;
 using StoragePlugins.PmFileSystem.Layout;
 using StoragePlugins.Tests;
 
@@ -133,7 +134,7 @@ public class PmCheckerTests
         ImageBuilder image = ImageBuilder.Sample();
         using var medium = new MemoryMedium();
         medium.Write(0, image.Bytes.AsSpan(0, image.Bytes.Length / 2), ContentClass.FileSystem);
-        CheckReport report = new PmFileSystem.Check.PmChecker(medium).Run(RepairMode.All);
+        CheckReport report = new PmChecker(medium).Run(RepairMode.All);
         Assert.True(report.Corruptions > 0);
         Assert.Contains(report.Findings, line => line.Contains("the image is cut off", StringComparison.Ordinal));
     }
@@ -146,7 +147,7 @@ public class PmCheckerTests
     {
         using var medium = new MemoryMedium();
         medium.SetLength(length);
-        CheckReport report = new PmFileSystem.Check.PmChecker(medium).Run(RepairMode.All);
+        CheckReport report = new PmChecker(medium).Run(RepairMode.All);
         Assert.True(report.Corruptions > 0);
         Assert.Contains(report.Findings, line => line.Contains("this is no pmfs image", StringComparison.Ordinal));
     }
