@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Runtime.InteropServices;
 using System.Text.Json;
+using StoragePlugins;
 using StoragePlugins.PmFileSystemBench;
 
 Option<string> baseline = new("--baseline") { Description = "The RAM disk under ext4: loop or zram.", DefaultValueFactory = _ => "loop" };
@@ -15,9 +16,10 @@ Option<SyncMode[]> modes = new("--mode")
 };
 Option<int> rounds = new("--rounds") { Description = "Times that each cell comes up.", DefaultValueFactory = _ => 3 };
 Option<string?> mount = new("--mount") { Description = "Measures a mounted directory (sphost mount) against ext4 instead: 4 KiB O_SYNC records and streaming." };
+Option<bool> scale = new("--scale") { Description = "Measures what operations of pmfs cost as it grows instead: files, bytes." };
 Option<bool> json = new("--json") { Description = "All rounds of all cells as JSON." };
 
-RootCommand root = new("Compares pmfs, in process, with ext4 in ordered mode on a RAM disk. Root only.") { baseline, quick, allRecords, modes, rounds, mount, json };
+RootCommand root = new("Compares pmfs, in process, with ext4 in ordered mode on a RAM disk. Root only.") { baseline, quick, allRecords, modes, rounds, mount, scale, json };
 root.SetAction(arguments =>
 {
     if (Environment.UserName != "root")
@@ -46,6 +48,12 @@ root.SetAction(arguments =>
             return 0;
         }
 
+        if (arguments.GetValue(scale))
+        {
+            new ScaleRun(new PmFileSystemScale(), scratch, Console.Error.WriteLine, stop.Token).Run(arguments.GetValue(json));
+            return 0;
+        }
+
         var comparison = new MatrixComparison(
             arguments.GetValue(baseline)!, arguments.GetValue(quick) ? Matrix.Quick : Matrix.IOzone(arguments.GetValue(allRecords)), arguments.GetValue(modes)!, arguments.GetValue(rounds));
         MatrixReport report = comparison.Run(scratch, Console.Error.WriteLine, stop.Token);
@@ -58,7 +66,7 @@ root.SetAction(arguments =>
         Console.Error.WriteLine("PmFileSystemBench: stopped");
         return 130;
     }
-    catch (Exception e) when (e is BenchException or IOException)
+    catch (Exception e) when (e is BenchException or IOException or DiagnosticException)
     {
         Console.Error.WriteLine($"PmFileSystemBench: {e.Message}");
         return 1;

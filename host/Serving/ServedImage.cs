@@ -11,14 +11,11 @@ namespace StoragePlugins.Host.Serving;
 /// <remarks>Opened, switched and closed by one thread at a time.</remarks>
 internal sealed class ServedImage : IDisposable
 {
-    /// <summary>Snapshots beyond this number are not exported: a listing of exports is read by people.</summary>
+    /// <summary>Snapshots, or files of a tree, beyond this number are not exported: a listing of exports is read by people.</summary>
     private const int MaxSnapshotExports = 256;
 
     /// <summary>How long requests under way may take before a switch gives up; the clients wait meanwhile.</summary>
     private static readonly TimeSpan s_holdTimeout = TimeSpan.FromSeconds(5);
-
-    /// <summary>A close commits, checkpoints and flushes. What takes longer hangs.</summary>
-    private static readonly TimeSpan s_closeTimeout = TimeSpan.FromSeconds(30);
 
     private readonly PipelineComposer _composer;
     private readonly ILogger _logger;
@@ -33,10 +30,10 @@ internal sealed class ServedImage : IDisposable
     /// <summary>The image as its present pipeline has it open.</summary>
     public OpenedImage Image { get; private set; }
 
-    /// <summary>The live disk first, then snapshots, read-only, as <c>NAME@SNAPSHOT</c>.</summary>
+    /// <summary>The live disk first, then snapshots, read-only, as <c>NAME@SNAPSHOT</c>; of a tree its files by path.</summary>
     public IEnumerable<NbdExport> Exports => _exports.Select(export => export.Export);
 
-    /// <summary>The live disk.</summary>
+    /// <summary>The live disk, or the first file.</summary>
     public ServedDisk Disk => _exports[0].Export.Disk;
 
     /// <summary>Opens an image, making it when the definition says so, and exports its disks.</summary>
@@ -103,38 +100,9 @@ internal sealed class ServedImage : IDisposable
     public bool TryClose()
     {
         if (_isLost) return false;
-        if (Disk.Poison is { } poison)
-        {
-            // A clean end would throw away what a recovery needs.
-            _logger.LogError("SP4013: {Image}: durability was lost ({Reason}); it is left as a crash would leave it: open it again to recover it", Image.Path, poison.Message);
-            return false;
-        }
-
-        Exception? failure = null;
-        var closing = new Thread(() =>
-        {
-            try
-            {
-                Image.Image.Close();
-            }
-            catch (Exception e)
-            {
-                failure = e;
-            }
-        }) { IsBackground = true, Name = $"close {Disk.Name}" };
-        closing.Start();
-        if (!closing.Join(s_closeTimeout))
-        {
-            // Its thread may be inside for ever; the image is the process's to let go of.
-            _isLost = true;
-            _logger.LogError("SP4027: {Image}: pipeline {Pipeline} has not closed it after {Seconds} s; it is left as a crash would leave it", Image.Path, Image.Pipeline.Name, s_closeTimeout.TotalSeconds);
-            return false;
-        }
-
-        if (failure is null) return true;
-        string reason = failure is StorageException or DiagnosticException ? failure.Message : $"{failure.GetType().Name}: {failure.Message} ({PluginBlame.Of(failure)})";
-        _logger.LogError("SP4013: {Image}: it could not be closed cleanly: {Reason}; open it again to recover it", Image.Path, reason);
-        return false;
+        CloseResult result = CleanClose.Try(Image, Disk.Name, Disk.Poison, _logger);
+        _isLost = result == CloseResult.Hangs;
+        return result == CloseResult.Closed;
     }
 
     /// <summary>Lets go of everything; without a clean end where <see cref="TryClose"/> was not called.</summary>
@@ -148,20 +116,36 @@ internal sealed class ServedImage : IDisposable
     private void Export()
     {
         IReadOnlyList<DiskEntry> disks = Ask(Image, "list the disks", image => image.ListDisks(null, MaxSnapshotExports + 1));
-        if (disks.Count == 0 || disks[0].Name.Length > 0) throw new DiagnosticException("SP1026", $"format '{Image.Pipeline.Format.Id}' lists no live disk first", Definition.Image, fix: "report it to the plugin's author");
-        foreach (DiskEntry entry in disks)
+        if (Image.Image.GetCapability<IFileTree>() is not null)
         {
-            string name = entry.Name.Length == 0 ? Definition.Name : $"{Definition.Name}@{entry.Name}";
-            try
-            {
-                // Snapshots share the image's meter: what they cost is the image's cost.
-                var disk = new ServedDisk(name.Length == 0 ? Definition.Image : name, OpenDisk(Image, entry.Name), Image.Meter, _logger);
-                _exports.Add((entry.Name, new NbdExport(name, disk, DescriptionOf(entry))));
-            }
-            catch (DiagnosticException broken) when (entry.Name.Length > 0)
-            {
-                _logger.LogWarning("{Code}: {Message}", broken.Code, broken.Message);
-            }
+            ExportFiles(disks);
+            return;
+        }
+
+        if (disks.Count == 0 || disks[0].Name.Length > 0) throw new DiagnosticException("SP1026", $"format '{Image.Pipeline.Format.Id}' lists no live disk first", Definition.Image, fix: "report it to the plugin's author");
+        foreach (DiskEntry entry in disks) Export(entry, entry.Name.Length == 0 ? Definition.Name : $"{Definition.Name}@{entry.Name}");
+    }
+
+    // A tree has no live disk: its files are the exports, by path.
+    private void ExportFiles(IReadOnlyList<DiskEntry> files)
+    {
+        if (files.Count > MaxSnapshotExports)
+            _logger.LogWarning("SP4015: {Image}: it has more than {Count} files; only these, the first by name, are exported; mount it for all of them: sphost mount", Definition.Image, MaxSnapshotExports);
+        foreach (DiskEntry entry in files.Take(MaxSnapshotExports)) Export(entry, Definition.Name.Length == 0 ? entry.Name : $"{Definition.Name}/{entry.Name}");
+        if (_exports.Count == 0) throw new DiagnosticException("SP4014", "there is no file in the image that could be served", Definition.Image, fix: "mount it and put one there: sphost mount");
+    }
+
+    private void Export(DiskEntry entry, string name)
+    {
+        try
+        {
+            // Snapshots share the image's meter: what they cost is the image's cost.
+            var disk = new ServedDisk(name.Length == 0 ? Definition.Image : name, OpenDisk(Image, entry.Name), Image.Meter, _logger);
+            _exports.Add((entry.Name, new NbdExport(name, disk, DescriptionOf(entry))));
+        }
+        catch (DiagnosticException broken) when (entry.Name.Length > 0)
+        {
+            _logger.LogWarning("{Code}: {Message}", broken.Code, broken.Message);
         }
     }
 

@@ -51,14 +51,17 @@ internal sealed class Home(PmRegion region)
     /// <summary>Starts the write-back of what a change stored.</summary>
     public void Flush(in Change change)
     {
-        (long offset, long length) = change.Kind switch
-        {
-            ChangeKind.Set => (change.Place, change.Count),
-            ChangeKind.Fill or ChangeKind.Ascend => (change.Place, change.Count * (long)sizeof(ulong)),
-            _ => (BitmapOf(change.Kind) + (change.Place / 8), ((change.Place + change.Count - 1) / 8) - (change.Place / 8) + 1),
-        };
+        (long offset, long length) = RangeOf(change);
         region.Memory.FlushLines(offset, length);
     }
+
+    /// <summary>The bytes that a change stores to.</summary>
+    public (long Offset, long Length) RangeOf(in Change change) => change.Kind switch
+    {
+        ChangeKind.Set => (change.Place, change.Count),
+        ChangeKind.Fill or ChangeKind.Ascend => (change.Place, change.Count * (long)sizeof(ulong)),
+        _ => (BitmapOf(change.Kind) + (change.Place / 8), ((change.Place + change.Count - 1) / 8) - (change.Place / 8) + 1),
+    };
 
     private bool IsMetadata(long offset, long length) =>
         offset % sizeof(ulong) == 0 && offset >= region.Geometry.InodeTable && length <= (region.Geometry.EndOfData << PmLayout.BlockShift) - offset;

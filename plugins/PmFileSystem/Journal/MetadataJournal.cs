@@ -44,6 +44,9 @@ internal sealed class MetadataJournal
     /// <summary>Records and their bytes so far, and how often they were all brought home.</summary>
     public (long Records, long Bytes, long Checkpoints) Totals => (_lanes.Sum(lane => lane.RecordCount), _lanes.Sum(lane => lane.RecordBytes), Volatile.Read(ref _checkpoints));
 
+    /// <summary>Bytes stored at home so far.</summary>
+    public long HomeBytes => _lanes.Sum(lane => lane.HomeBytes);
+
     /// <exception cref="DurabilityLostException">A fence failed before.</exception>
     public void ThrowIfFailed()
     {
@@ -67,7 +70,7 @@ internal sealed class MetadataJournal
         try
         {
             if (transaction.HasStored) MakeDurable(transaction);
-            if (!transaction.IsEmpty) Append(record);
+            if (!transaction.IsEmpty) Append(record, transaction.Lines);
         }
         catch (StorageException failure)
         {
@@ -112,7 +115,7 @@ internal sealed class MetadataJournal
         }
         else
         {
-            foreach (JournalLane lane in _lanes) lane.FlushHomes(Home);
+            foreach (JournalLane lane in _lanes) lane.FlushHomes();
             _region.Memory.Fence();
         }
 
@@ -142,7 +145,7 @@ internal sealed class MetadataJournal
         foreach ((long offset, long length) in transaction.Stored) _region.Memory.Persist(offset, length);
     }
 
-    private void Append(Span<byte> record)
+    private void Append(Span<byte> record, ReadOnlySpan<byte> lines)
     {
         JournalLane lane = _lanes[Environment.CurrentManagedThreadId % _lanes.Length];
         while (true)
@@ -151,11 +154,17 @@ internal sealed class MetadataJournal
             {
                 if (lane.TryReserve(record.Length, out int at))
                 {
-                    long offset = lane.Write(at, record, Interlocked.Increment(ref _sequence));
-                    if (_region.Memory.Domain == PersistenceDomain.Msync) _region.Memory.Persist(offset, record.Length);
+                    lane.Write(at, record, lines, Interlocked.Increment(ref _sequence));
+                    if (_region.Memory.Domain == PersistenceDomain.Msync) _region.Memory.Persist(lane.Start + at, record.Length);
                     else _region.Memory.Fence();
                     ReadOnlySpan<byte> rest = record[PmLayout.RecordHeaderBytes..];
-                    while (Change.TryTake(ref rest, out Change change)) Home.Apply(change);
+                    while (Change.TryTake(ref rest, out Change change))
+                    {
+                        Home.Apply(change);
+                        (long offset, long length) = Home.RangeOf(change);
+                        lane.NoteHome(offset, length);
+                    }
+
                     return;
                 }
             }

@@ -186,8 +186,12 @@ internal sealed class Transaction
         }
 
         _leafCount = _inodeCount = 0;
+        Lines[_length..].Clear();
         return _record.AsSpan(0, _length);
     }
+
+    /// <summary>The finished record with zeros to the end of its last line.</summary>
+    public Span<byte> Lines => _record.AsSpan(0, (int)PmLayout.RoundUp(_length, PmLayout.LineBytes));
 
     // Runs of words that differ; a single equal word between two costs no more than a header.
     private void AddDifferences(long offset, ReadOnlySpan<byte> before, ReadOnlySpan<byte> after)
