@@ -176,5 +176,5 @@ internal static class Stamped
         return bytes;
     }
 
-    public static string Describe(ulong word) => word == 0 ? "zeros" : $"what operation {(word >> 40) - 1} wrote (0x{word:x16})";
+    public static string Describe(ulong word) => word == 0 ? "zeros" : word >> 40 == 0 ? $"0x{word:x16}" : $"what operation {(word >> 40) - 1} wrote (0x{word:x16})";
 }

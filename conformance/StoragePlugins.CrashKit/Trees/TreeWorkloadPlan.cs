@@ -3,8 +3,8 @@ using StoragePlugins.CrashKit.Workloads;
 namespace StoragePlugins.CrashKit.Trees;
 
 /// <summary>
-/// Workloads of a seed: first each single operation, then each pair of them, on a small tree (what CrashMonkey's ACE calls seq-1 and seq-2); after every few of
-/// those, and at the end alone, fuzzed ones of ten to thirty operations, some on trees whose directories or journal are nearly full.
+/// Workloads of a seed: first some that were thought out, then each single operation and each pair of them on a small tree (what CrashMonkey's ACE calls seq-1 and
+/// seq-2); after every few pairs, and at the end alone, fuzzed ones of ten to thirty operations, some on trees whose directories, journal or space are nearly full.
 /// </summary>
 internal sealed class TreeWorkloadPlan(int seed)
 {
@@ -18,6 +18,9 @@ internal sealed class TreeWorkloadPlan(int seed)
 
     /// <summary>Enough small changes to fill a ring of 16 KiB.</summary>
     private const int FillingChanges = 120;
+
+    /// <summary>Blocks of the image of 1 MiB that a file takes, so that what is freed is taken again at once; where there are not so many, nothing is taken.</summary>
+    private const int MostFilled = 222;
 
     private static readonly string[] Files = ["a", "b", "d/a", "d/b", "e"];
     private static readonly long[] Offsets = [0, 1, 8, 100, 4090, 4096, 8192, 65530, 65536, 70000, 1 << 20];
@@ -82,6 +85,17 @@ internal sealed class TreeWorkloadPlan(int seed)
         new(TreeAction.Abandon),
     ];
 
+    // On a tree without a free block what is freed is taken by the next one who asks: a directory's block by data, then a map's.
+    private static readonly TreeWorkload[] Directed =
+    [
+        AfterFilling("a directory's block becomes data",
+            [new(TreeAction.Create, "e"), new(TreeAction.Create, "empty/f")],
+            [new(TreeAction.Remove, "empty/f"), new(TreeAction.RemoveDirectory, "empty"), new(TreeAction.Write, "e", Length: 4096), new(TreeAction.Append, "e", Length: 100)]),
+        AfterFilling("a map's block becomes data",
+            [new(TreeAction.Create, "e"), new(TreeAction.Write, "a", Offset: 1 << 20, Length: 100), new(TreeAction.Write, "a", Offset: 2 << 20, Length: 100)],
+            [new(TreeAction.SetSize, "a", Offset: 0), new(TreeAction.Write, "e", Length: 16384), new(TreeAction.Remove, "e"), new(TreeAction.Write, "a", Offset: 1 << 20, Length: 100)]),
+    ];
+
     /// <summary>How many workloads of one or two operations there are.</summary>
     public static int BoundedCount => Alphabet.Length + (Alphabet.Length * Alphabet.Length);
 
@@ -90,6 +104,8 @@ internal sealed class TreeWorkloadPlan(int seed)
     {
         get
         {
+            if (index < Directed.Length) return Directed[index];
+            index -= Directed.Length;
             if (index < Alphabet.Length) return new TreeWorkload([.. Base, Alphabet[index]], Base.Length, $"seq-1 {index}");
             long rest = index - Alphabet.Length, bounded = rest - (rest / FuzzedEvery);
             if (rest % FuzzedEvery == FuzzedEvery - 1 || bounded >= Alphabet.Length * Alphabet.Length) return Fuzzed(index);
@@ -107,8 +123,18 @@ internal sealed class TreeWorkloadPlan(int seed)
         Random random = WorkloadPlan.Seeded(seed, index, salt: 11);
         var operations = new List<TreeOperation>(Base);
         string kind = "fuzzed";
-        switch (random.Next(4))
+        Func<Random, TreeOperation> operation = Any;
+        switch (random.Next(6))
         {
+            case 2:
+                kind = "fuzzed, space nearly used up";
+                Fill(operations, random);
+                break;
+            case 3:
+                kind = "fuzzed, blocks change their use";
+                Fill(operations, random);
+                operation = Reuse;
+                break;
             case 0:
                 kind = "fuzzed, a leaf nearly full";
                 for (int i = 0; i < 17; i++) operations.Add(new TreeOperation(TreeAction.Create, LongName("d/", i)));
@@ -122,9 +148,38 @@ internal sealed class TreeWorkloadPlan(int seed)
 
         // Some are cut from the first opening on.
         int quiet = random.Next(8) == 0 ? 0 : operations.Count;
-        for (int i = random.Next(LeastFuzzed, MostFuzzed + 1); i > 0; i--) operations.Add(Any(random));
+        for (int i = random.Next(LeastFuzzed, MostFuzzed + 1); i > 0; i--) operations.Add(operation(random));
         return new TreeWorkload(operations, quiet, kind);
     }
+
+    // Pieces of half the size each time: one that does not fit takes nothing, and in the end no block is free.
+    private static TreeWorkload AfterFilling(string what, TreeOperation[] before, TreeOperation[] then)
+    {
+        var operations = new List<TreeOperation>([.. Base, .. before, new TreeOperation(TreeAction.Create, "fill")]);
+        for (int blocks = 128, at = 0; blocks > 0; at += blocks, blocks /= 2)
+            operations.Add(new TreeOperation(TreeAction.AllocateKeepSize, "fill", Offset: (long)at * SparseContent.PageBytes, Length: blocks * SparseContent.PageBytes));
+        return new TreeWorkload([.. operations, .. then], operations.Count, what);
+    }
+
+    private static void Fill(List<TreeOperation> operations, Random random)
+    {
+        operations.Add(new TreeOperation(TreeAction.Create, "fill"));
+        operations.Add(new TreeOperation(TreeAction.AllocateKeepSize, "fill", Offset: 0, Length: (MostFilled - random.Next(20)) * SparseContent.PageBytes));
+    }
+
+    // Directories and maps come and go, and data takes their blocks.
+    private static TreeOperation Reuse(Random random) => random.Next(9) switch
+    {
+        0 => new TreeOperation(TreeAction.MakeDirectory, "empty/d"),
+        1 => new TreeOperation(TreeAction.Create, "empty/d/f"),
+        2 => new TreeOperation(TreeAction.Remove, "empty/d/f"),
+        3 => new TreeOperation(TreeAction.RemoveDirectory, "empty/d"),
+        4 => new TreeOperation(TreeAction.Write, "a", Offset: 1 << 20, Length: 100),
+        5 => new TreeOperation(TreeAction.SetSize, "a", Offset: 0),
+        6 => new TreeOperation(TreeAction.Remove, "d/a"),
+        7 => new TreeOperation(TreeAction.Create, "d/a"),
+        _ => new TreeOperation(TreeAction.Append, "d/a", Length: Lengths[random.Next(Lengths.Length)]),
+    };
 
     private static string LongName(string folder, int number) => folder + new string((char)('A' + (number % 26)), LongNameBytes) + number;
 
