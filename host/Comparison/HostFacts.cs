@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
-using StoragePlugins.Host.Media;
+using StoragePlugins.Media;
 
 namespace StoragePlugins.Host.Comparison;
 

@@ -1,6 +1,6 @@
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
-using StoragePlugins.Host.Media;
+using StoragePlugins.Media;
 using StoragePlugins.Host.Plugins;
 
 namespace StoragePlugins.Host.Pipelines;

@@ -1,5 +1,5 @@
 using Microsoft.Extensions.Logging;
-using StoragePlugins.Host.Media;
+using StoragePlugins.Media;
 using StoragePlugins.Host.Plugins;
 
 namespace StoragePlugins.Host.Pipelines;

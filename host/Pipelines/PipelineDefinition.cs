@@ -79,6 +79,9 @@ internal static class BuiltInPipelines
     /// <summary>qcow2 by the same order, where only the last flush need wait.</summary>
     public const string Qcow2Barrier = "qcow2-barrier";
 
+    /// <summary>A file system in an image that is mapped into memory.</summary>
+    public const string Pmfs = "pmfs";
+
     /// <summary>What a new image gets when nothing is said.</summary>
     public const string Default = Qcow2Journal;
 
@@ -92,6 +95,11 @@ internal static class BuiltInPipelines
             // fdatabarrier(2) of the BarrierFS kernel, x86-64; never called on a kernel that is not positively identified as that one.
             [OptionSetting.FromCommandLine("syscall", "315")]),
         Define(Raw, "raw", "ordered", "fdatasync", "the image's bytes are the disk's; one fdatasync a guest flush"),
+        // It has a journal of its own, and asks for no flush but the last.
+        Define(Pmfs, "pmfs", "ordered", "fdatasync", "a file system in mapped persistent memory: every call is durable when it returns") with
+        {
+            Media = [Use(Plugins.StrategyKind.Medium, Plugins.BuiltInStrategies.PmMedium), Use(Plugins.StrategyKind.Medium, Plugins.BuiltInStrategies.FileMedium)],
+        },
     ];
 
     /// <summary>The built-in pipeline for a format; null when there is none.</summary>

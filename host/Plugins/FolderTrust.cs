@@ -1,6 +1,6 @@
 using System.Globalization;
 using StoragePlugins.Host.Diagnostics;
-using StoragePlugins.Host.Media;
+using StoragePlugins.Media;
 
 namespace StoragePlugins.Host.Plugins;
 

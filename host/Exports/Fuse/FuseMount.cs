@@ -2,7 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
-using StoragePlugins.Host.Media;
+using StoragePlugins.Media;
 
 namespace StoragePlugins.Host.Exports.Fuse;
 

@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using Microsoft.Extensions.Logging.Abstractions;
-using StoragePlugins.Host.Media;
+using StoragePlugins.Media;
 using StoragePlugins.PmJournal.Region;
 using StoragePlugins.PmJournal.Ring;
 using StoragePlugins.PmJournal.Tests.Ring;

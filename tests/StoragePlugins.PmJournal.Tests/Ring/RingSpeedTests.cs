@@ -1,5 +1,5 @@
 using System.Diagnostics;
-using StoragePlugins.Host.Media;
+using StoragePlugins.Media;
 using StoragePlugins.PmJournal.Ring;
 using Xunit.Abstractions;
 

@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using Microsoft.Extensions.Logging.Abstractions;
-using StoragePlugins.Host.Media;
-using StoragePlugins.Host.Media.Mapping;
+using StoragePlugins.Media;
+using StoragePlugins.Media.Mapping;
 using StoragePlugins.PmJournal.Session;
 using Xunit.Abstractions;
 

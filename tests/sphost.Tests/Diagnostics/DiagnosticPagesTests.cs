@@ -35,7 +35,7 @@ public sealed partial class DiagnosticPagesTests
     private static IEnumerable<string> Pages() => Directory.EnumerateFiles(Path.Combine(Fixture.Metadata("RepositoryRoot"), "docs", "diagnostics"), "SP*.md");
 
     private static IEnumerable<string> UsedCodes()
-        => (from folder in new[] { "analyzers", "conformance", "contracts", "host", "journaling", "plugins" }
+        => (from folder in new[] { "analyzers", "conformance", "contracts", "host", "journaling", "media", "plugins" }
             from file in Directory.EnumerateFiles(Path.Combine(Fixture.Metadata("RepositoryRoot"), folder), "*.cs", SearchOption.AllDirectories)
             from line in File.ReadLines(file)
             where !line.TrimStart().StartsWith("///", StringComparison.Ordinal)

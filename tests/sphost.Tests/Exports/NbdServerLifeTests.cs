@@ -4,7 +4,7 @@ using System.Runtime.Versioning;
 using Microsoft.Extensions.Logging.Abstractions;
 using StoragePlugins.Host.Disks;
 using StoragePlugins.Host.Exports.Nbd;
-using StoragePlugins.Host.Media;
+using StoragePlugins.Media;
 using static StoragePlugins.Host.Tests.Exports.NbdTestClient;
 
 namespace StoragePlugins.Host.Tests.Exports;

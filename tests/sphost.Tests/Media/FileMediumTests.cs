@@ -1,6 +1,6 @@
 using System.Diagnostics;
 using Microsoft.Extensions.Logging.Abstractions;
-using StoragePlugins.Host.Media;
+using StoragePlugins.Media;
 
 namespace StoragePlugins.Host.Tests.Media;
 

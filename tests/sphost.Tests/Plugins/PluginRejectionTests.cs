@@ -1,6 +1,6 @@
 using System.Runtime.Versioning;
 using StoragePlugins.Host.Diagnostics;
-using StoragePlugins.Host.Media;
+using StoragePlugins.Media;
 using StoragePlugins.Host.Plugins;
 
 namespace StoragePlugins.Host.Tests.Plugins;

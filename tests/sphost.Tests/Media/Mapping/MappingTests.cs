@@ -1,6 +1,6 @@
 using System.Globalization;
-using StoragePlugins.Host.Media;
-using StoragePlugins.Host.Media.Mapping;
+using StoragePlugins.Media;
+using StoragePlugins.Media.Mapping;
 
 namespace StoragePlugins.Host.Tests.Media.Mapping;
 

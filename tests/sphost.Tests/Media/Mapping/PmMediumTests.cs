@@ -1,6 +1,6 @@
 using Microsoft.Extensions.Logging.Abstractions;
-using StoragePlugins.Host.Media;
-using StoragePlugins.Host.Media.Mapping;
+using StoragePlugins.Media;
+using StoragePlugins.Media.Mapping;
 using StoragePlugins.Host.Tests.Pipelines;
 
 namespace StoragePlugins.Host.Tests.Media.Mapping;

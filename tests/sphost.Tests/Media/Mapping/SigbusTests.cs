@@ -1,8 +1,8 @@
 using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
-using StoragePlugins.Host.Media;
-using StoragePlugins.Host.Media.Mapping;
+using StoragePlugins.Media;
+using StoragePlugins.Media.Mapping;
 
 namespace StoragePlugins.Host.Tests.Media.Mapping;
 

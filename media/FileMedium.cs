@@ -1,0 +1,228 @@
+using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
+using StoragePlugins.Media.Mapping;
+
+namespace StoragePlugins.Media;
+
+/// <summary>A file or block device, read and written through the page cache.</summary>
+internal sealed unsafe class FileMedium : IStorageMedium, IFileMedium, IFlushableMedium, IDeallocatingMedium, INonBlockingMedium,
+    IPreallocatingMedium, ISparseMedium, IWriteCacheMedium, IMappableMedium, IRemovableMedium
+{
+    /// <summary>Zeros are written in pieces of this size: large enough for one device request, small enough to stay in cache.</summary>
+    private const int ZeroBlockBytes = 1 << 20;
+
+    private static readonly byte[] s_zeros = new byte[ZeroBlockBytes];
+
+    private readonly SafeFileHandle _file;
+    private readonly StorageMeter _meter;
+    private readonly bool _isInMemory;
+    private readonly List<MappedMemory> _mappings = [];
+    private long _length;
+
+    public FileMedium(SafeFileHandle file, string name, string path, bool readOnly, StorageMeter meter)
+    {
+        _file = file;
+        _meter = meter;
+        Name = name;
+        Path = path;
+        IsReadOnly = readOnly;
+        // A DAX device has no end to seek to.
+        _length = UnixFile.Status(path) is { IsCharacterDevice: true } device && DaxDevice.Describe(device.OwnDevice) is { } dax ? dax.Length : Libc.LSeek(file, 0, Libc.SeekEnd);
+        if (_length < 0) throw Failed("lseek", -1, 0, Marshal.GetLastPInvokeError());
+        Libc.StatFsBuffer fileSystem;
+        _isInMemory = Libc.FStatFs(file, &fileSystem) == 0 && fileSystem.Type == Libc.TmpfsMagic;
+    }
+
+    public string Name { get; }
+
+    public string Path { get; }
+
+    public bool IsReadOnly { get; }
+
+    public SafeFileHandle Handle => _file;
+
+    public long Length => Volatile.Read(ref _length);
+
+    public WriteCacheKind WriteCache => DeviceWriteCache.Of(Path);
+
+    public T? GetCapability<T>() where T : class => this as T;
+
+    public void Remove()
+    {
+        try
+        {
+            // What the path names now: another file may have taken the name.
+            string? own = File.ResolveLinkTarget($"/proc/self/fd/{_file.DangerousGetHandle()}", returnFinalTarget: false)?.FullName;
+            if (own != Path || !File.Exists(Path)) return;
+            File.Delete(Path);
+            UnixFile.FlushDirectory(System.IO.Path.GetDirectoryName(Path)!);
+        }
+        catch (Exception e) when (e is IOException and not StorageException or UnauthorizedAccessException)
+        {
+            throw new StorageException(StorageError.Io, "unlink", Name, -1, 0, e.Message, e);
+        }
+    }
+
+    public int Read(long offset, Span<byte> buffer)
+    {
+        int done = 0;
+        try
+        {
+            while (done < buffer.Length)
+            {
+                int got = RandomAccess.Read(_file, buffer[done..], offset + done);
+                if (got == 0) break;
+                done += got;
+            }
+        }
+        catch (IOException e)
+        {
+            throw Failed("read", offset, buffer.Length, e.HResult, e);
+        }
+
+        _meter.CountHostRead(done);
+        return done;
+    }
+
+    public bool TryRead(long offset, Span<byte> buffer)
+    {
+        // tmpfs does not know RWF_NOWAIT, and has no device to wait for.
+        if (_isInMemory) return Read(offset, buffer) == buffer.Length;
+        int done = 0;
+        fixed (byte* start = buffer)
+        {
+            while (done < buffer.Length)
+            {
+                var vector = new Libc.IoVector { Base = start + done, Length = buffer.Length - done };
+                nint got = Libc.PReadV2(_file, &vector, 1, offset + done, Libc.RwfNoWait);
+                if (got <= 0) return false;
+                done += (int)got;
+            }
+        }
+
+        _meter.CountHostRead(done);
+        return true;
+    }
+
+    public void Write(long offset, ReadOnlySpan<byte> data, ContentClass content)
+    {
+        if (IsReadOnly) throw new StorageException(StorageError.ReadOnly, "write", Name, offset, data.Length, "it was opened read-only");
+        try
+        {
+            RandomAccess.Write(_file, data, offset);
+        }
+        catch (IOException e)
+        {
+            throw Failed("write", offset, data.Length, e.HResult, e);
+        }
+
+        Grow(offset + data.Length);
+        _meter.CountHostWrite(content, data.Length);
+    }
+
+    public void SetLength(long length)
+    {
+        try
+        {
+            RandomAccess.SetLength(_file, length);
+        }
+        catch (IOException e)
+        {
+            throw Failed("truncate", length, 0, e.HResult, e);
+        }
+
+        Volatile.Write(ref _length, length);
+    }
+
+    public void FlushData() => Sync("fdatasync", Libc.FDataSync(_file));
+
+    public void FlushAll() => Sync("fsync", Libc.FSync(_file));
+
+    public bool TryPunchHole(long offset, long length) =>
+        length <= 0 || Libc.FAllocate(_file, Libc.FallocPunchHole | Libc.FallocKeepSize, offset, length) == 0;
+
+    public bool TryZeroRange(long offset, long length)
+    {
+        if (length <= 0) return true;
+        if (Libc.FAllocate(_file, Libc.FallocZeroRange, offset, length) != 0) return false;
+        Grow(offset + length);
+        return true;
+    }
+
+    public long FreeBytes
+    {
+        get
+        {
+            Libc.StatFsBuffer fileSystem;
+            return Libc.FStatFs(_file, &fileSystem) == 0 && fileSystem.BlockBytes > 0 ? fileSystem.AvailableBlocks * fileSystem.BlockBytes : long.MaxValue;
+        }
+    }
+
+    public void Preallocate(long offset, long length)
+    {
+        if (Libc.FAllocate(_file, Libc.FallocWriteZeroes, offset, length) == 0)
+        {
+            Grow(offset + length);
+            return;
+        }
+
+        for (long done = 0; done < length; done += ZeroBlockBytes)
+        {
+            int piece = (int)Math.Min(ZeroBlockBytes, length - done);
+            Write(offset + done, s_zeros.AsSpan(0, piece), ContentClass.Preallocation);
+            // On its way now, piece by piece, or the next flush of somebody who waits would have to write all of it. Started only: waiting here
+            // would take the file's write error away from that flush, which must report it (fs/sync.c: file_check_and_advance_wb_err).
+            _ = Libc.SyncFileRange(_file, offset + done, piece, Libc.StartWritingRange);
+        }
+    }
+
+    public (long Length, bool IsHole) DescribeRun(long offset)
+    {
+        long end = Length;
+        if (offset >= end) return (0, true);
+        long data = Libc.LSeek(_file, offset, Libc.SeekData);
+        if (data < 0) return Marshal.GetLastPInvokeError() == Libc.ENxio ? (end - offset, true) : (end - offset, false);
+        if (data > offset) return (Math.Min(data, end) - offset, true);
+        long hole = Libc.LSeek(_file, offset, Libc.SeekHole);
+        return hole <= offset ? (end - offset, false) : (Math.Min(hole, end) - offset, false);
+    }
+
+    public IPersistentMemory Map(MappingRequest request)
+    {
+        MappedMemory mapping = FileMapping.Map(this, _file, _meter, request);
+        lock (_mappings) _mappings.Add(mapping);
+        return mapping;
+    }
+
+    public void Dispose()
+    {
+        lock (_mappings)
+        {
+            foreach (MappedMemory mapping in _mappings) mapping.Dispose();
+            _mappings.Clear();
+        }
+
+        _file.Dispose();
+    }
+
+    private void Grow(long end)
+    {
+        long seen = Volatile.Read(ref _length);
+        while (end > seen)
+        {
+            long before = Interlocked.CompareExchange(ref _length, end, seen);
+            if (before == seen) return;
+            seen = before;
+        }
+    }
+
+    private void Sync(string call, int result)
+    {
+        int errno = result == 0 ? 0 : Marshal.GetLastPInvokeError();
+        _meter.CountHostFlush();
+        if (result != 0) throw Failed(call, -1, 0, errno);
+    }
+
+    private StorageException Failed(string operation, long offset, long length, int errno, Exception? inner = null) =>
+        new(Libc.ToStorageError(errno), operation, Name, offset, length, Libc.ErrorText(errno), inner);
+}

@@ -1,0 +1,51 @@
+using System.Diagnostics.CodeAnalysis;
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+
+namespace StoragePlugins.PmFileSystem.Layout;
+
+/// <summary>An inode as it lies on the medium.</summary>
+[StructLayout(LayoutKind.Explicit, Size = PmLayout.InodeBytes)]
+internal struct InodeRecord
+{
+    [FieldOffset(0)] public uint Mode;
+    [FieldOffset(4)] public uint Links;
+    [FieldOffset(8)] public uint UserId;
+    [FieldOffset(12)] public uint GroupId;
+    [FieldOffset(16)] public long AccessTime;
+    // What an append changes lies together: with its header one line of the journal.
+    [FieldOffset(24)] public long ModificationTime;
+    [FieldOffset(32)] public long ChangeTime;
+    [FieldOffset(40)] public long Size;
+    [FieldOffset(48)] public uint Checksum;
+    [FieldOffset(52)] public uint Generation;
+    [FieldOffset(56)] public long BirthTime;
+    [FieldOffset(64)] public long Blocks;
+    [FieldOffset(72)] public ulong Attributes;
+    [FieldOffset(80)] public ulong Root;
+    [FieldOffset(88)] public uint Parent;
+    [FieldOffset(92)] public byte Height;
+    [FieldOffset(96)] public uint Entries;
+    [FieldOffset(100)] public uint Device;
+    [FieldOffset(128)] public DirectMap Direct;
+
+    public readonly NodeKind Kind => (NodeKind)(Mode >> 12);
+
+    /// <summary>The checksum that it should have.</summary>
+    public readonly uint ComputeChecksum(uint inode)
+    {
+        InodeRecord copy = this;
+        copy.Checksum = 0;
+        return Crc.Of(copy.AsBytes(), inode);
+    }
+
+    [UnscopedRef]
+    public Span<byte> AsBytes() => MemoryMarshal.AsBytes(new Span<InodeRecord>(ref this));
+
+    /// <summary>The first 16 blocks of a file.</summary>
+    [InlineArray(PmLayout.DirectBlocks)]
+    public struct DirectMap
+    {
+        private ulong _first;
+    }
+}

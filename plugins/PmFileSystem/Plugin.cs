@@ -1,0 +1,3 @@
+using StoragePlugins;
+
+[assembly: StoragePlugin("PmFileSystem")]
