@@ -108,7 +108,7 @@ internal sealed class TreeWorkloadPlan(int seed)
             index -= Directed.Length;
             if (index < Alphabet.Length) return new TreeWorkload([.. Base, Alphabet[index]], Base.Length, $"seq-1 {index}");
             long rest = index - Alphabet.Length, bounded = rest - (rest / FuzzedEvery);
-            if (rest % FuzzedEvery == FuzzedEvery - 1 || bounded >= Alphabet.Length * Alphabet.Length) return Fuzzed(index);
+            if (rest % FuzzedEvery == FuzzedEvery - 1 || bounded >= Alphabet.Length * Alphabet.Length) return Fuzzed(seed, index);
             // In the seed's order, so that short runs of several seeds see different pairs.
             long pair = (long)(((UInt128)(ulong)bounded * 1_000_003 + (ulong)(uint)seed * 7919) % (ulong)(Alphabet.Length * Alphabet.Length));
             return new TreeWorkload([.. Base, Alphabet[pair / Alphabet.Length], Alphabet[pair % Alphabet.Length]], Base.Length, $"seq-2 {pair}");
@@ -118,7 +118,8 @@ internal sealed class TreeWorkloadPlan(int seed)
     /// <summary>What goes on after a recovery.</summary>
     public static TreeWorkload Continuation(Random random) => new([.. Enumerable.Range(0, 4).Select(_ => Any(random))], 0, "after a recovery");
 
-    private TreeWorkload Fuzzed(long index)
+    /// <summary>A fuzzed workload.</summary>
+    public static TreeWorkload Fuzzed(int seed, long index)
     {
         Random random = WorkloadPlan.Seeded(seed, index, salt: 11);
         var operations = new List<TreeOperation>(Base);

@@ -39,7 +39,7 @@ public enum ToyFault
 /// </summary>
 internal sealed class ToyFormat(ToyFault fault) : IBlockFormat
 {
-    private const int HalfBytes = 256 << 10, FirstHalf = 4096;
+    private const int FirstHalf = 4096;
 
     public static TestedPipeline Pipeline(ToyFault fault) => new(
         $"toy tree ({fault})", new Tested<IBlockFormat>("toy", new ToyFormat(fault)), new Tested<IOrderingPrimitive>("flush", new StoragePlugins.CrashKit.Contracts.Model.FlushOrdering()),
@@ -131,7 +131,7 @@ internal sealed class ToyFormat(ToyFault fault) : IBlockFormat
             (_format, _storage, _memory) = (format, storage, memory);
             _fault = Fault;
             _half = BitConverter.ToInt64(memory.View(0, sizeof(long)));
-            using var reader = new BinaryReader(new MemoryStream(memory.View(FirstHalf + ((int)(_half & 1) * HalfBytes), HalfBytes).ToArray()), Encoding.UTF8);
+            using var reader = new BinaryReader(new MemoryStream(memory.View(FirstHalf + ((_half & 1) * HalfBytes), HalfBytes).ToArray()), Encoding.UTF8);
             ModelNode[] nodes = [.. Enumerable.Range(0, reader.ReadInt32()).Select(_ => ReadNode(reader))];
             if (_fault == ToyFault.RecoversTwice && !readOnly && nodes.Length > 3) nodes[1].Mode ^= 1;
             _tree = new ModelTree(nodes, Keep) { IsReadOnly = readOnly };
@@ -139,6 +139,8 @@ internal sealed class ToyFormat(ToyFault fault) : IBlockFormat
         }
 
         private ToyFault Fault => _format.FaultOf;
+
+        private int HalfBytes => (int)(_memory.Length - FirstHalf) / 2 / 64 * 64;
 
         public ImageDescription Description => new("toy", _memory.Length, []);
 
