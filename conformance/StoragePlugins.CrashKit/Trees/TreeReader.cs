@@ -15,6 +15,12 @@ internal static class TreeReader
     /// <summary>Up to here a file is read from end to end; larger ones by what <see cref="IFileTree.Seek"/> says is there.</summary>
     private const long MostReadWhole = 256 << 10;
 
+    // A state has many nodes and there are many states.
+    [ThreadStatic]
+    private static byte[]? t_buffer;
+
+    private static byte[] Buffer => t_buffer ??= new byte[64 << 10];
+
     /// <summary>Reads it.</summary>
     /// <exception cref="InvariantBrokenException">It makes no sense.</exception>
     public static TreeView Read(IFileTree tree)
@@ -60,7 +66,7 @@ internal static class TreeReader
         byte[] target = [];
         if (attributes.Kind == NodeKind.SymbolicLink)
         {
-            byte[] buffer = new byte[4096];
+            byte[] buffer = Buffer;
             Demand(tree.ReadSymbolicLink(number, buffer, out int length), "ReadSymbolicLink", path);
             target = buffer[..length];
         }
@@ -75,7 +81,7 @@ internal static class TreeReader
     private static SparseContent ReadContent(IFileTree tree, string path, ulong number, long size)
     {
         var content = new SparseContent();
-        byte[] buffer = new byte[64 << 10];
+        byte[] buffer = Buffer;
         for (long at = 0; at < size;)
         {
             long end = size;
@@ -104,9 +110,9 @@ internal static class TreeReader
     private static SortedDictionary<string, byte[]> ReadExtended(IFileTree tree, string path, ulong number)
     {
         var all = new SortedDictionary<string, byte[]>(StringComparer.Ordinal);
-        byte[] names = new byte[64 << 10], value = new byte[64 << 10];
-        Demand(tree.ListExtendedAttributes(number, names, out int length), "ListExtendedAttributes", path);
-        foreach (string name in Encoding.Latin1.GetString(names, 0, length).Split('\0', StringSplitOptions.RemoveEmptyEntries))
+        byte[] value = Buffer;
+        Demand(tree.ListExtendedAttributes(number, value, out int length), "ListExtendedAttributes", path);
+        foreach (string name in Encoding.Latin1.GetString(value, 0, length).Split('\0', StringSplitOptions.RemoveEmptyEntries))
         {
             Demand(tree.GetExtendedAttribute(number, Encoding.Latin1.GetBytes(name), value, out int bytes), "GetExtendedAttribute", path);
             if (!all.TryAdd(name, value[..bytes])) throw Wrong($"'{TreeView.Text(path)}' lists the attribute '{name}' twice");
