@@ -48,7 +48,8 @@ internal sealed class ScaleRun(IScaleSystem system, Scratch scratch, Action<stri
     private const int Batch = 16;
 
     private const int Batches = 400;
-    private const int Mounts = 5;
+    private const int Mounts = 15;
+    private const long WarmUpFiles = 100_000;
 
     /// <summary>The same table of inodes for every number of files, so that only the files differ.</summary>
     private const long InodesOfManyFiles = 1_200_000;
@@ -67,6 +68,8 @@ internal sealed class ScaleRun(IScaleSystem system, Scratch scratch, Action<stri
     public void Run(bool json)
     {
         MachineFacts machine = MachineFacts.Read();
+        // The runtime compiles what runs often once more: not in the smallest row.
+        _ = WithFiles(WarmUpFiles);
         ScaleRow[] byFiles = ByFiles(), byBytes = ByBytes();
         if (json)
         {
@@ -103,7 +106,7 @@ internal sealed class ScaleRun(IScaleSystem system, Scratch scratch, Action<stri
 
     private ScaleRow WithFiles(long files)
     {
-        progress($"{files} files");
+        progress(string.Create(CultureInfo.InvariantCulture, $"{files:N0} files"));
         return OnImage(RegionOfManyFiles, InodesOfManyFiles, image =>
         {
             for (long i = 0; i < files; i++) Make(image.Tree, Name(i));
