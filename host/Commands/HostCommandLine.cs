@@ -40,6 +40,7 @@ internal static class HostCommandLine
         var root = new RootCommand("Hosts virtual disks whose storage strategy is a plugin.")
         {
             ServeCommand.Create(services),
+            MountCommand.Create(services),
             DiskCommand.Create(services),
             ImageCommand.Create(services),
             PluginsCommand.Create(services),

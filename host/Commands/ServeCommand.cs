@@ -67,7 +67,7 @@ internal static class ServeCommand
 
         long allocated = GC.GetTotalAllocatedBytes() - allocatedBefore;
         int exitCode = Shutdown(services, server, disks);
-        ServeSummary.Write(services.Output, disks, allocated);
+        ServeSummary.Write(services.Output, disks.Images, allocated);
         return exitCode;
     }
 

@@ -27,5 +27,8 @@ internal sealed class StopRequest : IDisposable
     /// <summary>Waits for the first signal.</summary>
     public void Wait() => _requested.Wait();
 
+    /// <summary>Waits for the first signal or something else.</summary>
+    public void WaitOr(WaitHandle other) => WaitHandle.WaitAny([_requested.WaitHandle, other]);
+
     public void Dispose() => _requested.Dispose();
 }

@@ -63,14 +63,14 @@ internal sealed class PipelineComposer(PluginCatalog catalog, HostConfiguration 
     /// <param name="formatOptions">Options of the format beside the pipeline's own, which they replace by name.</param>
     public void Create(PipelineDefinition pipeline, string path, CreateRequest request, IReadOnlyList<OptionSetting>? formatOptions = null)
     {
-        using ServiceProvider services = Build(pipeline, formatOptions ?? []);
+        using ServiceProvider services = Build(Unmapped(pipeline), formatOptions ?? []);
         services.GetRequiredService<AssembledPipeline>().Create(path, request);
     }
 
     /// <summary>Opens the medium of an image as the pipeline would, without ordering and format: for checks.</summary>
     public IStorageMedium OpenMedium(PipelineDefinition pipeline, string path, bool readOnly)
     {
-        using ServiceProvider services = Build(pipeline, []);
+        using ServiceProvider services = Build(Unmapped(pipeline), []);
         return services.GetRequiredService<MediumChain>().Open(new MediumRequest
         {
             Location = path,
@@ -78,6 +78,10 @@ internal sealed class PipelineComposer(PluginCatalog catalog, HostConfiguration 
             OpenInner = () => throw new InvalidOperationException("The medium chain gives each layer the next one."),
         });
     }
+
+    // To make or to check an image its bytes are read and written and flushed: nothing is promised of single stores, so that nothing need be mapped.
+    private static PipelineDefinition Unmapped(PipelineDefinition pipeline) =>
+        pipeline.Media.Count > 1 ? pipeline with { Media = [.. pipeline.Media.Where(use => use.Id != BuiltInStrategies.PmMedium)] } : pipeline;
 
     /// <summary>A format's object and a context for it, with options of a command line.</summary>
     public (IBlockFormat Format, StrategyContext Context) Format(string id, IReadOnlyList<OptionSetting>? options = null)

@@ -4,18 +4,18 @@ using StoragePlugins.Host.Pipelines;
 
 namespace StoragePlugins.Host.Serving;
 
-/// <summary>What <c>serve</c> prints at its end: what each image's guests asked for, and what that cost the host.</summary>
+/// <summary>What <c>serve</c> and <c>mount</c> print at their end: what each image's guests asked for, and what that cost the host.</summary>
 internal static class ServeSummary
 {
     /// <summary>Writes a line an image; with <see cref="FailureReport.TraceVariable"/> set also how much managed memory was allocated while serving.</summary>
     /// <param name="output">Standard output.</param>
-    /// <param name="disks">The images.</param>
+    /// <param name="images">The images.</param>
     /// <param name="allocatedBytes">Managed memory allocated while serving.</param>
-    public static void Write(CommandOutput output, ServedDisks disks, long allocatedBytes)
+    public static void Write(CommandOutput output, IReadOnlyList<OpenedImage> images, long allocatedBytes)
     {
-        foreach (OpenedImage image in disks.Images) output.WriteLine(Describe(image.Path, image.Meter.Read()));
+        foreach (OpenedImage image in images) output.WriteLine(Describe(image.Path, image.Meter.Read()));
         if (Environment.GetEnvironmentVariable(FailureReport.TraceVariable) is "1")
-            output.WriteLine($"allocated {allocatedBytes} bytes for {disks.Images.Sum(image => Requests(image.Meter.Read()))} requests");
+            output.WriteLine($"allocated {allocatedBytes} bytes for {images.Sum(image => Requests(image.Meter.Read()))} requests");
     }
 
     /// <summary>The line for a reading.</summary>

@@ -17,9 +17,6 @@ internal sealed class ServedImage : IDisposable
     /// <summary>How long requests under way may take before a switch gives up; the clients wait meanwhile.</summary>
     private static readonly TimeSpan s_holdTimeout = TimeSpan.FromSeconds(5);
 
-    /// <summary>A close commits, checkpoints and flushes. What takes longer hangs.</summary>
-    private static readonly TimeSpan s_closeTimeout = TimeSpan.FromSeconds(30);
-
     private readonly PipelineComposer _composer;
     private readonly ILogger _logger;
     private readonly List<(string Disk, NbdExport Export)> _exports = [];
@@ -103,38 +100,9 @@ internal sealed class ServedImage : IDisposable
     public bool TryClose()
     {
         if (_isLost) return false;
-        if (Disk.Poison is { } poison)
-        {
-            // A clean end would throw away what a recovery needs.
-            _logger.LogError("SP4013: {Image}: durability was lost ({Reason}); it is left as a crash would leave it: open it again to recover it", Image.Path, poison.Message);
-            return false;
-        }
-
-        Exception? failure = null;
-        var closing = new Thread(() =>
-        {
-            try
-            {
-                Image.Image.Close();
-            }
-            catch (Exception e)
-            {
-                failure = e;
-            }
-        }) { IsBackground = true, Name = $"close {Disk.Name}" };
-        closing.Start();
-        if (!closing.Join(s_closeTimeout))
-        {
-            // Its thread may be inside for ever; the image is the process's to let go of.
-            _isLost = true;
-            _logger.LogError("SP4027: {Image}: pipeline {Pipeline} has not closed it after {Seconds} s; it is left as a crash would leave it", Image.Path, Image.Pipeline.Name, s_closeTimeout.TotalSeconds);
-            return false;
-        }
-
-        if (failure is null) return true;
-        string reason = failure is StorageException or DiagnosticException ? failure.Message : $"{failure.GetType().Name}: {failure.Message} ({PluginBlame.Of(failure)})";
-        _logger.LogError("SP4013: {Image}: it could not be closed cleanly: {Reason}; open it again to recover it", Image.Path, reason);
-        return false;
+        CloseResult result = CleanClose.Try(Image, Disk.Name, Disk.Poison, _logger);
+        _isLost = result == CloseResult.Hangs;
+        return result == CloseResult.Closed;
     }
 
     /// <summary>Lets go of everything; without a clean end where <see cref="TryClose"/> was not called.</summary>

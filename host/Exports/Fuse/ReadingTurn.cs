@@ -1,0 +1,153 @@
+using System.Diagnostics;
+
+namespace StoragePlugins.Host.Exports.Fuse;
+
+/// <summary>
+/// Lets one thread of a mount at a time wait for requests: a program that waits for each answer is served by one and the same thread.
+/// </summary>
+/// <remarks>
+/// <para>The kernel wakes threads that wait in read(2) in turn. With one of them the scheduler brings caller and server onto one processor within
+/// some thousand requests at the latest (<see cref="CallerPlacement"/>), where one goes on as the other goes to sleep; with several it does not, and each request pays for waking a thread up elsewhere
+/// (docs/mount.md has the figures). So the others are parked here, the last one first to go on.</para>
+/// <para>The one who reads passes the turn on before it answers when it is not to be waited for: more requests wait already, the request before took long, or
+/// this one will. Where all of that was wrong, a watch passes the turn on for it. Two threads that read at once, for a moment, do no harm.</para>
+/// <para>Threads are started when the turn is passed and all others are busy.</para>
+/// </remarks>
+internal sealed class ReadingTurn : IDisposable
+{
+    /// <summary>What takes longer is not to be waited for by the next request: several times what it costs to wake up another thread.</summary>
+    private static readonly long s_slowTicks = Stopwatch.Frequency / 10_000;
+
+    /// <summary>One that took long may have met another program on its processor; two are the device's doing.</summary>
+    private const int SlowInARow = 2;
+
+    /// <summary>A request that turned out to be stuck holds up the others for at most twice this long.</summary>
+    private static readonly TimeSpan s_watchPeriod = TimeSpan.FromMilliseconds(5);
+
+    private readonly Lock _changing = new();
+    private readonly Stack<Reader> _parked = new();
+    private readonly Func<bool> _startThread;
+    private readonly Timer _watch;
+    private volatile Reader? _holder;
+    private volatile bool _hasEnded;
+    private volatile int _slowInARow;
+    private volatile bool _isWatching;
+    private long _requests;
+    private long _requestsSeen;
+
+    /// <param name="startThread">Starts one more thread, which will ask for the turn; false when there are enough.</param>
+    public ReadingTurn(Func<bool> startThread)
+    {
+        _startThread = startThread;
+        _watch = new Timer(_ => Watch());
+    }
+
+    /// <summary>The last requests took long.</summary>
+    public bool IsSlow => _slowInARow >= SlowInARow;
+
+    /// <summary>Waits for the turn.</summary>
+    /// <returns>False when there is nothing to read any more.</returns>
+    public bool Take(Reader reader)
+    {
+        lock (_changing)
+        {
+            if (_hasEnded) return false;
+            if (_holder is null)
+            {
+                _holder = reader;
+                return true;
+            }
+
+            _parked.Push(reader);
+        }
+
+        reader.Woken.Wait();
+        return !_hasEnded;
+    }
+
+    /// <summary>Whether the turn is still this thread's.</summary>
+    public bool IsHeldBy(Reader reader) => _holder == reader;
+
+    /// <summary>Passes the turn on to the thread that was parked last, or to a new one; with none it is whose who comes first.</summary>
+    public void Pass(Reader reader)
+    {
+        lock (_changing)
+        {
+            if (_holder != reader || _hasEnded) return;
+            _holder = null;
+            if (_parked.TryPop(out Reader? next))
+            {
+                _holder = next;
+                next.Woken.Release();
+                return;
+            }
+        }
+
+        _startThread();
+    }
+
+    /// <summary>A request is about to be answered.</summary>
+    public void Begin(Reader reader)
+    {
+        reader.ServingSince = Stopwatch.GetTimestamp();
+        Volatile.Write(ref _requests, _requests + 1);
+        if (_isWatching) return;
+        _isWatching = true;
+        _watch.Change(s_watchPeriod, s_watchPeriod);
+    }
+
+    /// <summary>It was answered.</summary>
+    public void Finish(Reader reader)
+    {
+        _slowInARow = Stopwatch.GetTimestamp() - reader.ServingSince > s_slowTicks ? _slowInARow + 1 : 0;
+        reader.ServingSince = 0;
+    }
+
+    /// <summary>There is nothing to read any more: every thread that waits goes on and ends.</summary>
+    public void End()
+    {
+        lock (_changing)
+        {
+            _hasEnded = true;
+            while (_parked.TryPop(out Reader? reader)) reader.Woken.Release();
+        }
+    }
+
+    public void Dispose() => _watch.Dispose();
+
+    private void Watch()
+    {
+        Reader? holder = _holder;
+        long since = holder?.ServingSince ?? 0, requests = Volatile.Read(ref _requests);
+        if (since != 0)
+        {
+            if (Stopwatch.GetElapsedTime(since) >= s_watchPeriod) Pass(holder!);
+        }
+        else if (requests == _requestsSeen)
+        {
+            // Nothing came for a whole period: the next request wakes the watch again.
+            _watch.Change(Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+            _isWatching = false;
+        }
+
+        _requestsSeen = requests;
+    }
+}
+
+/// <summary>A thread that takes turns.</summary>
+internal sealed class Reader : IDisposable
+{
+    private long _servingSince;
+
+    /// <summary>Released when it has the turn, or when all is over.</summary>
+    internal SemaphoreSlim Woken { get; } = new(0);
+
+    /// <summary>When the request that it answers came, in ticks of <see cref="Stopwatch"/>; 0 while it answers none.</summary>
+    internal long ServingSince
+    {
+        get => Volatile.Read(ref _servingSince);
+        set => Volatile.Write(ref _servingSince, value);
+    }
+
+    public void Dispose() => Woken.Dispose();
+}
