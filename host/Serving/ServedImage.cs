@@ -11,7 +11,7 @@ namespace StoragePlugins.Host.Serving;
 /// <remarks>Opened, switched and closed by one thread at a time.</remarks>
 internal sealed class ServedImage : IDisposable
 {
-    /// <summary>Snapshots beyond this number are not exported: a listing of exports is read by people.</summary>
+    /// <summary>Snapshots, or files of a tree, beyond this number are not exported: a listing of exports is read by people.</summary>
     private const int MaxSnapshotExports = 256;
 
     /// <summary>How long requests under way may take before a switch gives up; the clients wait meanwhile.</summary>
@@ -30,10 +30,10 @@ internal sealed class ServedImage : IDisposable
     /// <summary>The image as its present pipeline has it open.</summary>
     public OpenedImage Image { get; private set; }
 
-    /// <summary>The live disk first, then snapshots, read-only, as <c>NAME@SNAPSHOT</c>.</summary>
+    /// <summary>The live disk first, then snapshots, read-only, as <c>NAME@SNAPSHOT</c>; of a tree its files by path.</summary>
     public IEnumerable<NbdExport> Exports => _exports.Select(export => export.Export);
 
-    /// <summary>The live disk.</summary>
+    /// <summary>The live disk, or the first file.</summary>
     public ServedDisk Disk => _exports[0].Export.Disk;
 
     /// <summary>Opens an image, making it when the definition says so, and exports its disks.</summary>
@@ -116,20 +116,36 @@ internal sealed class ServedImage : IDisposable
     private void Export()
     {
         IReadOnlyList<DiskEntry> disks = Ask(Image, "list the disks", image => image.ListDisks(null, MaxSnapshotExports + 1));
-        if (disks.Count == 0 || disks[0].Name.Length > 0) throw new DiagnosticException("SP1026", $"format '{Image.Pipeline.Format.Id}' lists no live disk first", Definition.Image, fix: "report it to the plugin's author");
-        foreach (DiskEntry entry in disks)
+        if (Image.Image.GetCapability<IFileTree>() is not null)
         {
-            string name = entry.Name.Length == 0 ? Definition.Name : $"{Definition.Name}@{entry.Name}";
-            try
-            {
-                // Snapshots share the image's meter: what they cost is the image's cost.
-                var disk = new ServedDisk(name.Length == 0 ? Definition.Image : name, OpenDisk(Image, entry.Name), Image.Meter, _logger);
-                _exports.Add((entry.Name, new NbdExport(name, disk, DescriptionOf(entry))));
-            }
-            catch (DiagnosticException broken) when (entry.Name.Length > 0)
-            {
-                _logger.LogWarning("{Code}: {Message}", broken.Code, broken.Message);
-            }
+            ExportFiles(disks);
+            return;
+        }
+
+        if (disks.Count == 0 || disks[0].Name.Length > 0) throw new DiagnosticException("SP1026", $"format '{Image.Pipeline.Format.Id}' lists no live disk first", Definition.Image, fix: "report it to the plugin's author");
+        foreach (DiskEntry entry in disks) Export(entry, entry.Name.Length == 0 ? Definition.Name : $"{Definition.Name}@{entry.Name}");
+    }
+
+    // A tree has no live disk: its files are the exports, by path.
+    private void ExportFiles(IReadOnlyList<DiskEntry> files)
+    {
+        if (files.Count > MaxSnapshotExports)
+            _logger.LogWarning("SP4015: {Image}: it has more than {Count} files; only these, the first by name, are exported; mount it for all of them: sphost mount", Definition.Image, MaxSnapshotExports);
+        foreach (DiskEntry entry in files.Take(MaxSnapshotExports)) Export(entry, Definition.Name.Length == 0 ? entry.Name : $"{Definition.Name}/{entry.Name}");
+        if (_exports.Count == 0) throw new DiagnosticException("SP4014", "there is no file in the image that could be served", Definition.Image, fix: "mount it and put one there: sphost mount");
+    }
+
+    private void Export(DiskEntry entry, string name)
+    {
+        try
+        {
+            // Snapshots share the image's meter: what they cost is the image's cost.
+            var disk = new ServedDisk(name.Length == 0 ? Definition.Image : name, OpenDisk(Image, entry.Name), Image.Meter, _logger);
+            _exports.Add((entry.Name, new NbdExport(name, disk, DescriptionOf(entry))));
+        }
+        catch (DiagnosticException broken) when (entry.Name.Length > 0)
+        {
+            _logger.LogWarning("{Code}: {Message}", broken.Code, broken.Message);
         }
     }
 

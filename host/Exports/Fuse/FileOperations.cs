@@ -81,6 +81,8 @@ internal sealed class FileOperations(MountedTree mounted)
 
     public int Seek(ref FuseCall call)
     {
+        // What waits in the kernel is a hole here: a copy that skips holes would lose it. Refused, the kernel calls the whole file data.
+        if (mounted.HasWritebackCache) return Errno.NotImplemented;
         if (!call.TryTake(out SeekRequest request)) return Errno.Io;
         if (request.Offset > long.MaxValue) return (int)FileError.NoData;
         if (request.Whence is not (FuseProtocol.SeekData or FuseProtocol.SeekHole)) return (int)FileError.InvalidArgument;

@@ -138,6 +138,9 @@ internal static unsafe partial class FuseCalls
         public const int CurrentDirectory = -100;
         public const uint BasicMask = 0x7FF;
 
+        /// <summary>AT_STATX_FORCE_SYNC: ask the file system, not what is kept of it.</summary>
+        public const int ForceSync = 0x2000;
+
         [FieldOffset(20)] public uint UserId;
         [FieldOffset(24)] public uint GroupId;
         [FieldOffset(28)] public ushort Mode;

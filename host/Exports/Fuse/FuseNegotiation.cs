@@ -14,7 +14,7 @@ internal sealed record FuseSessionOptions(int Threads, WritebackCache WritebackC
 /// <summary>Whether written pages may wait in the kernel before the server hears of them.</summary>
 internal enum WritebackCache
 {
-    /// <summary>Where a write need not be durable when it returns.</summary>
+    /// <summary>Where something can be written that need not be durable when the write returns.</summary>
     Auto = 0,
 
     /// <summary>Always, also where it breaks that promise.</summary>
@@ -47,7 +47,7 @@ internal static class FuseNegotiation
         var offered = (FuseFeatures)request.Features;
         if ((offered & FuseFeatures.Extended) != 0) offered |= (FuseFeatures)((ulong)request.MoreFeatures << 32);
         FuseFeatures wanted = Wanted;
-        if (options.WritebackCache == WritebackCache.On || (options.WritebackCache == WritebackCache.Auto && !mounted.IsDurableOnReturn)) wanted |= FuseFeatures.WritebackCache;
+        if (options.WritebackCache == WritebackCache.On || (options.WritebackCache == WritebackCache.Auto && !mounted.IsDurableOnReturn && !mounted.Tree.IsReadOnly)) wanted |= FuseFeatures.WritebackCache;
         FuseFeatures agreed = offered & wanted;
         mounted.HasWritebackCache = (agreed & FuseFeatures.WritebackCache) != 0;
         reply.Features = (uint)agreed;

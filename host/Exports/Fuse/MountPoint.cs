@@ -54,9 +54,9 @@ internal sealed record MountPoint(string Path)
         resolved = path;
         if (FuseCalls.RealPath(path, buffer) is null) return Marshal.GetLastPInvokeError();
         resolved = Encoding.UTF8.GetString(MemoryMarshal.CreateReadOnlySpanFromNullTerminated(buffer));
-        // realpath does not look at the last directory itself.
+        // What the kernel keeps of a dead mount looks alive.
         FuseCalls.StatXBuffer status;
-        return FuseCalls.StatX(FuseCalls.StatXBuffer.CurrentDirectory, resolved, 0, FuseCalls.StatXBuffer.BasicMask, &status) == 0 ? 0 : Marshal.GetLastPInvokeError();
+        return FuseCalls.StatX(FuseCalls.StatXBuffer.CurrentDirectory, resolved, FuseCalls.StatXBuffer.ForceSync, FuseCalls.StatXBuffer.BasicMask, &status) == 0 ? 0 : Marshal.GetLastPInvokeError();
     }
 
     private static bool HasEntries(string path)

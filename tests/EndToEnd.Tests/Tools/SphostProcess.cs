@@ -5,7 +5,7 @@ using System.Text;
 
 namespace StoragePlugins.EndToEnd.Tests;
 
-/// <summary>A running <c>sphost serve</c>. Disposing kills it if it still runs.</summary>
+/// <summary>A running <c>sphost serve</c> or <c>sphost mount</c>. Disposing kills it if it still runs.</summary>
 internal sealed partial class SphostProcess : IDisposable
 {
     private const int SigInt = 2;
@@ -56,6 +56,13 @@ internal sealed partial class SphostProcess : IDisposable
     /// <summary>Starts <c>sphost serve</c> with these arguments in a folder and waits until clients can connect.</summary>
     public static SphostProcess Serve(string folder, params string[] arguments) => Start(folder, Executable, ["serve", .. arguments]);
 
+    /// <summary>Starts <c>sphost mount</c> with these arguments in a folder and waits until programs can use the files.</summary>
+    public static SphostProcess Mount(string folder, params string[] arguments) => Start(folder, Executable, ["mount", .. arguments]);
+
+    /// <summary>The same as another user, in a mount name space of its own where everyone may open /dev/fuse, as on most distributions.</summary>
+    public static SphostProcess MountAs(string user, string folder, params string[] arguments) => Start(
+        folder, "unshare", ["--mount", "sh", "-c", "mknod fuse c 10 229 && chmod 666 fuse && mount --bind fuse /dev/fuse && exec runuser -u \"$0\" -- \"$@\"", user, Executable, "mount", .. arguments]);
+
     /// <summary>The same traced by strace, which writes its calls with their times to a file. The process's id stays sphost's.</summary>
     public static SphostProcess ServeTraced(string folder, string trace, string calls, params string[] arguments)
         => Start(folder, "strace", ["-D", "-f", "-ttt", "-e", $"trace={calls}", "-o", trace, Executable, "serve", .. arguments]);
@@ -99,7 +106,7 @@ internal sealed partial class SphostProcess : IDisposable
     public void Close()
     {
         int exitCode = Terminate();
-        Assert.True(exitCode == 0, $"sphost serve: exit {exitCode}\n{Output}{Errors}");
+        Assert.True(exitCode == 0, $"sphost: exit {exitCode}\n{Output}{Errors}");
         Assert.Contains("closed cleanly", Output.Split('\n'));
     }
 
@@ -150,7 +157,7 @@ internal sealed partial class SphostProcess : IDisposable
         {
             if (!process.HasExited && Environment.TickCount64 < deadline) continue;
             if (process.HasExited) process.WaitForExit();
-            string text = $"sphost {string.Join(' ', arguments)} did not start serving\n{sphost.Output}{sphost.Errors}";
+            string text = $"sphost {string.Join(' ', arguments)} did not get ready\n{sphost.Output}{sphost.Errors}";
             sphost.Dispose();
             throw new InvalidOperationException(text);
         }
