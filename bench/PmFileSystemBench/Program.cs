@@ -50,7 +50,9 @@ root.SetAction(arguments =>
 
         if (arguments.GetValue(scale))
         {
-            new ScaleRun(new PmFileSystemScale(), scratch, Console.Error.WriteLine, stop.Token).Run(arguments.GetValue(json));
+            ScaleReport grown = new ScaleRun(new PmFileSystemScale(), scratch, Console.Error.WriteLine, stop.Token).Run();
+            if (arguments.GetValue(json)) Console.WriteLine(grown.ToJson());
+            else grown.WriteText(Console.Out);
             return 0;
         }
 
