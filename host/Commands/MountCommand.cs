@@ -1,7 +1,6 @@
 using System.CommandLine;
 using System.Runtime.InteropServices;
 using Microsoft.Extensions.Logging;
-using Microsoft.Win32.SafeHandles;
 using StoragePlugins.Host.Exports.Fuse;
 using StoragePlugins.Host.Pipelines;
 using StoragePlugins.Host.Serving;
@@ -59,20 +58,7 @@ internal static class MountCommand
         string path = commandLine.GetValue(s_image)!;
         using var image = new MountedImage(host.Composer.Open(host.Composer.Choose(commandLine.GetValue(s_pipeline), path), path, options.ReadOnly), services.Logger);
         int threads = commandLine.GetValue(s_threads) ?? (image.IsDisk ? ThreadsForDisks : Environment.ProcessorCount);
-        var serving = new FuseSessionOptions(threads, commandLine.GetValue(s_writeback));
-
-        SafeFileHandle device = FuseMount.Mount(point, Path.GetFullPath(path), options);
-        using var session = new FuseSession(device, image.Tree, serving, services.Logger);
-        try
-        {
-            session.Start();
-        }
-        catch
-        {
-            FuseMount.Detach(point.Path);
-            throw;
-        }
-
+        using FuseSession session = MountAndStart(image, point, options, new FuseSessionOptions(threads, commandLine.GetValue(s_writeback)), services.Logger);
         MountBanner.Write(services.Output, image, point);
         long allocatedBefore = GC.GetTotalAllocatedBytes();
         stop.WaitOr(session.Ended);
@@ -81,5 +67,24 @@ internal static class MountCommand
         services.Output.WriteLine(clean ? "closed cleanly" : "not closed cleanly");
         ServeSummary.Write(services.Output, [image.Image], allocated);
         return clean ? ExitCodes.Done : ExitCodes.Failed;
+    }
+
+    // An image that was opened and then not mounted is closed as cleanly as one that was.
+    private static FuseSession MountAndStart(MountedImage image, MountPoint point, MountOptions options, FuseSessionOptions serving, ILogger logger)
+    {
+        FuseSession? session = null;
+        try
+        {
+            session = new FuseSession(FuseMount.Mount(point, Path.GetFullPath(image.Image.Path), options), image.Tree, serving, logger);
+            session.Start();
+            return session;
+        }
+        catch
+        {
+            if (session is not null) FuseMount.Detach(point.Path);
+            session?.Dispose();
+            image.TryClose(MountShutdown.Timeout);
+            throw;
+        }
     }
 }

@@ -27,7 +27,7 @@ internal sealed class FileOperations(MountedTree mounted)
         ref OpenReply reply = ref call.Append<OpenReply>();
         reply.Handle = handle;
         // Nobody writes but through this kernel: what it keeps of the file is right.
-        reply.Flags = FuseProtocol.OpenKeepCache;
+        reply.Flags = forWriting && mounted.WritesDirectly ? FuseProtocol.OpenKeepCache | FuseProtocol.OpenDirectIo : FuseProtocol.OpenKeepCache;
         return 0;
     }
 

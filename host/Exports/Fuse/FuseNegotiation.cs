@@ -30,14 +30,15 @@ internal static class FuseNegotiation
     private const FuseFeatures Wanted =
         FuseFeatures.AsyncRead | FuseFeatures.AtomicTruncate | FuseFeatures.BigWrites | FuseFeatures.ReadDirectoryPlus | FuseFeatures.ReadDirectoryPlusAuto
         | FuseFeatures.AsyncDirectIo | FuseFeatures.ParallelDirectoryOperations | FuseFeatures.MaxPages | FuseFeatures.CacheSymbolicLinks
-        | FuseFeatures.NoOpenDirectory | FuseFeatures.HandleKillPrivilegesV2 | FuseFeatures.Extended;
+        | FuseFeatures.NoOpenDirectory | FuseFeatures.HandleKillPrivilegesV2 | FuseFeatures.Extended
+        | FuseFeatures.DirectIoMappings;
 
     /// <summary>The kernel's version; zeros when the message is too short.</summary>
     public static (uint Major, uint Minor) VersionOf(ReadOnlySpan<byte> body) => Parse(body) is { } request ? (request.Major, request.Minor) : default;
 
     /// <summary>The answer to INIT.</summary>
     /// <param name="body">The message.</param>
-    /// <param name="mounted">Is told whether written pages wait in the kernel.</param>
+    /// <param name="mounted">Is told what the kernel does with written pages.</param>
     /// <param name="options">What is wanted.</param>
     /// <returns>The answer, and whether it settles the matter: not with a newer major version, which asks again, and not with one too old.</returns>
     public static (InitReply Reply, bool Agreed) Answer(ReadOnlySpan<byte> body, MountedTree mounted, FuseSessionOptions options)
@@ -50,6 +51,7 @@ internal static class FuseNegotiation
         if (options.WritebackCache == WritebackCache.On || (options.WritebackCache == WritebackCache.Auto && !mounted.IsDurableOnReturn && !mounted.Tree.IsReadOnly)) wanted |= FuseFeatures.WritebackCache;
         FuseFeatures agreed = offered & wanted;
         mounted.HasWritebackCache = (agreed & FuseFeatures.WritebackCache) != 0;
+        mounted.WritesDirectly = mounted.IsDurableOnReturn && !mounted.HasWritebackCache && (agreed & FuseFeatures.DirectIoMappings) != 0 && request.Minor >= FuseProtocol.MinorOfCoherentDirectIo;
         reply.Features = (uint)agreed;
         reply.MoreFeatures = (uint)((ulong)agreed >> 32);
         reply.MaxReadAhead = FuseProtocol.MaxPayloadBytes;

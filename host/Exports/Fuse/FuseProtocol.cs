@@ -82,6 +82,9 @@ internal enum FuseFeatures : ulong
 
     /// <summary>INIT has a second word of features.</summary>
     Extended = 1 << 30,
+
+    /// <summary>Shared mappings of files that are open without the kernel's cache.</summary>
+    DirectIoMappings = 1UL << 36,
 }
 
 /// <summary>Error numbers that the protocol's replies carry beside those of <see cref="FileError"/>.</summary>
@@ -138,7 +141,11 @@ internal static class FuseProtocol
     /// <summary>How long the kernel may keep names and attributes: nobody changes the tree but through it.</summary>
     public const ulong CacheSeconds = 365 * 24 * 3600;
 
+    /// <summary>Linux 6.14: a write past the kernel's cache throws away what a read has put there meanwhile (since 6.13). Before, it could stay, for ever.</summary>
+    public const uint MinorOfCoherentDirectIo = 42;
+
     // OPEN's answer.
+    public const uint OpenDirectIo = 1 << 0;
     public const uint OpenKeepCache = 1 << 1;
 
     // WRITE's flags; OPEN's flag of the same meaning is 1.

@@ -202,19 +202,17 @@ internal sealed class FuseSession : IDisposable
         int bytes = worker.Receive(out int error);
         if (error != 0) return GoesOn(error);
         (FuseOpcode opcode, uint caller, bool callerWaits) = worker.Look(bytes);
+        bool isFlush = opcode is FuseOpcode.FSync or FuseOpcode.FSyncDirectory or FuseOpcode.SyncFs;
         _turn.Begin(reader);
         // One caller that waits has nothing else under way: asking the kernel costs half a microsecond.
         bool isAlone = callerWaits && caller == _placement.Caller;
         if (opcode is not (FuseOpcode.Forget or FuseOpcode.BatchForget or FuseOpcode.Release)) _placement.Observe(caller, callerWaits);
-        if (_options.Threads > 1 && (_turn.IsSlow || IsWaiting(opcode) || (!isAlone && worker.HasMore()))) _turn.Pass(reader);
+        if (_options.Threads > 1 && (_turn.IsSlow(isFlush) || (!isAlone && worker.HasMore()))) _turn.Pass(reader);
         worker.MoveTo(_placement.Processor);
         error = worker.Answer(bytes);
-        _turn.Finish(reader);
+        _turn.Finish(reader, isFlush);
         return error == 0 || GoesOn(error);
     }
-
-    // Requests that wait for the device.
-    private bool IsWaiting(FuseOpcode opcode) => !_mounted.IsDurableOnReturn && opcode is (FuseOpcode.FSync or FuseOpcode.FSyncDirectory or FuseOpcode.SyncFs);
 
     private bool GoesOn(int error)
     {

@@ -7,7 +7,7 @@ namespace StoragePlugins.Host.Exports.Fuse;
 internal static class MountShutdown
 {
     /// <summary>How long pages in the kernel, running requests and the last flush may take. A device that needs longer has failed.</summary>
-    private static readonly TimeSpan s_timeout = TimeSpan.FromSeconds(30);
+    public static readonly TimeSpan Timeout = TimeSpan.FromSeconds(30);
 
     /// <summary>Ends it.</summary>
     /// <returns>False when the image could not be closed cleanly; the reason is logged.</returns>
@@ -15,8 +15,8 @@ internal static class MountShutdown
     {
         if (!session.Ended.WaitOne(0)) Unmount(session, image, point, logger);
         // Threads answer what comes from now on with an error: users of a mount that was only taken out of sight.
-        if (session.Quiesce(s_timeout)) return image.TryClose(s_timeout);
-        logger.LogError("SP4012: {Image}: requests were still running after {Seconds} s; the image is left as a crash would leave it", image.Image.Path, s_timeout.TotalSeconds);
+        if (session.Quiesce(Timeout)) return image.TryClose(Timeout);
+        logger.LogError("SP4012: {Image}: requests were still running after {Seconds} s; the image is left as a crash would leave it", image.Image.Path, Timeout.TotalSeconds);
         image.Abandon();
         return false;
     }
@@ -26,7 +26,7 @@ internal static class MountShutdown
         switch (FuseMount.Unmount(point.Path))
         {
             case UnmountResult.Done:
-                session.Ended.WaitOne(s_timeout);
+                session.Ended.WaitOne(Timeout);
                 return;
             case UnmountResult.Busy:
                 // The pages that wait in the kernel first, through this very mount, then the image.
@@ -52,6 +52,6 @@ internal static class MountShutdown
             written = !root.IsInvalid && FuseCalls.SyncFileSystem(root) == 0;
         }) { IsBackground = true, Name = "write pages back" };
         writing.Start();
-        return writing.Join(s_timeout) && written;
+        return writing.Join(Timeout) && written;
     }
 }

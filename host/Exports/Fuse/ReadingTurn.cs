@@ -9,8 +9,8 @@ namespace StoragePlugins.Host.Exports.Fuse;
 /// <para>The kernel wakes threads that wait in read(2) in turn. With one of them the scheduler brings caller and server onto one processor within
 /// some thousand requests at the latest (<see cref="CallerPlacement"/>), where one goes on as the other goes to sleep; with several it does not, and each request pays for waking a thread up elsewhere
 /// (docs/mount.md has the figures). So the others are parked here, the last one first to go on.</para>
-/// <para>The one who reads passes the turn on before it answers when it is not to be waited for: more requests wait already, the request before took long, or
-/// this one will. Where all of that was wrong, a watch passes the turn on for it. Two threads that read at once, for a moment, do no harm.</para>
+/// <para>The one who reads passes the turn on before it answers when it is not to be waited for: more requests wait already, or the ones before took
+/// long. Where that was wrong, a watch passes the turn on for it. Two threads that read at once, for a moment, do no harm.</para>
 /// <para>Threads are started when the turn is passed and all others are busy.</para>
 /// </remarks>
 internal sealed class ReadingTurn : IDisposable
@@ -30,7 +30,8 @@ internal sealed class ReadingTurn : IDisposable
     private readonly Timer _watch;
     private volatile Reader? _holder;
     private volatile bool _hasEnded;
-    private volatile int _slowInARow;
+    private int _slowInARow;
+    private int _slowFlushesInARow;
     private volatile bool _isWatching;
     private long _requests;
     private long _requestsSeen;
@@ -42,8 +43,8 @@ internal sealed class ReadingTurn : IDisposable
         _watch = new Timer(_ => Watch());
     }
 
-    /// <summary>The last requests took long.</summary>
-    public bool IsSlow => _slowInARow >= SlowInARow;
+    /// <summary>The last requests took long; flushes and others are counted apart, for writes to a cache come between slow flushes.</summary>
+    public bool IsSlow(bool flushes) => Volatile.Read(ref CounterOf(flushes)) >= SlowInARow;
 
     /// <summary>Waits for the turn.</summary>
     /// <returns>False when there is nothing to read any more.</returns>
@@ -97,9 +98,12 @@ internal sealed class ReadingTurn : IDisposable
     }
 
     /// <summary>It was answered.</summary>
-    public void Finish(Reader reader)
+    public void Finish(Reader reader, bool wasFlush)
     {
-        _slowInARow = Stopwatch.GetTimestamp() - reader.ServingSince > s_slowTicks ? _slowInARow + 1 : 0;
+        bool wasSlow = Stopwatch.GetTimestamp() - reader.ServingSince > s_slowTicks;
+        ref int inARow = ref CounterOf(wasFlush);
+        if (!wasSlow) Volatile.Write(ref inARow, 0);
+        else if (inARow < SlowInARow) Volatile.Write(ref inARow, inARow + 1);
         reader.ServingSince = 0;
     }
 
@@ -114,6 +118,9 @@ internal sealed class ReadingTurn : IDisposable
     }
 
     public void Dispose() => _watch.Dispose();
+
+    // A hint: what two threads count at once may be counted once.
+    private ref int CounterOf(bool flushes) => ref flushes ? ref _slowFlushesInARow : ref _slowInARow;
 
     private void Watch()
     {

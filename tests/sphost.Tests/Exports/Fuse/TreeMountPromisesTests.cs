@@ -24,6 +24,31 @@ public sealed class TreeMountPromisesTests
     }
 
     [FuseFact]
+    public void A_cached_read_beside_a_direct_write_leaves_no_old_bytes_behind()
+    {
+        using var mount = new TreeMount(new MemoryTree());
+        mount.Python("""
+            import time
+            size = 64 * 4096
+            put('f', bytes(size))
+            f = os.open('f', os.O_RDWR)
+            reader = os.fork()
+            if reader == 0:
+                r = os.open('f', os.O_RDONLY)
+                while True: os.pread(r, size, 0)
+            end, rounds = time.time() + 2, 0
+            while time.time() < end:
+                rounds += 1
+                for page in range(0, 64, 3): os.pwrite(f, bytes([rounds % 256]) * 4096, page * 4096)
+                r = os.open('f', os.O_RDONLY)
+                for page in range(0, 64, 3): assert os.pread(r, 4096, page * 4096) == bytes([rounds % 256]) * 4096, (rounds, page)
+                os.close(r)
+            os.kill(reader, 9)
+            assert rounds > 20, rounds
+            """);
+    }
+
+    [FuseFact]
     public void Written_pages_wait_for_fsync_where_the_tree_needs_a_flush_anyway()
     {
         var tree = new MemoryTree { Durability = TreeDurability.OnFlush };
