@@ -22,7 +22,7 @@ Option<bool> json = new("--json") { Description = "All rounds of all cells as JS
 RootCommand root = new("Compares pmfs, in process, with ext4 in ordered mode on a RAM disk. Root only.") { baseline, quick, allRecords, modes, rounds, mount, scale, json };
 root.SetAction(arguments =>
 {
-    if (Environment.UserName != "root")
+    if (!Environment.IsPrivilegedProcess)
     {
         Console.Error.WriteLine("PmFileSystemBench: ext4 on a RAM disk needs mkfs, losetup and mount: run it as root");
         return 2;
