@@ -22,7 +22,7 @@ Option<bool> json = new("--json") { Description = "All rounds of all cells as JS
 RootCommand root = new("Compares pmfs, in process, with ext4 in ordered mode on a RAM disk. Root only.") { baseline, quick, allRecords, modes, rounds, mount, scale, json };
 root.SetAction(arguments =>
 {
-    if (Environment.UserName != "root")
+    if (!Environment.IsPrivilegedProcess)
     {
         Console.Error.WriteLine("PmFileSystemBench: ext4 on a RAM disk needs mkfs, losetup and mount: run it as root");
         return 2;
@@ -50,7 +50,9 @@ root.SetAction(arguments =>
 
         if (arguments.GetValue(scale))
         {
-            new ScaleRun(new PmFileSystemScale(), scratch, Console.Error.WriteLine, stop.Token).Run(arguments.GetValue(json));
+            ScaleReport grown = new ScaleRun(new PmFileSystemScale(), scratch, Console.Error.WriteLine, stop.Token).Run();
+            if (arguments.GetValue(json)) Console.WriteLine(grown.ToJson());
+            else grown.WriteText(Console.Out);
             return 0;
         }
 

@@ -56,10 +56,12 @@ internal static class ConformanceCommand
         {
             StrategyKind.Ordering => OrderingPrimitiveCases.For(new Tested<IOrderingPrimitive>(strategy.Id, catalog.Get<IOrderingPrimitive>(strategy.Id), options)),
             StrategyKind.Journal => MetadataJournalCases.For(new Tested<IMetadataJournal>(strategy.Id, catalog.Get<IMetadataJournal>(strategy.Id), options)),
-            StrategyKind.Format => BlockFormatCases.For(new Tested<IBlockFormat>(strategy.Id, catalog.Get<IBlockFormat>(strategy.Id), options)),
+            StrategyKind.Format => CasesOf(new Tested<IBlockFormat>(strategy.Id, catalog.Get<IBlockFormat>(strategy.Id), options)),
             _ => [new ConformanceCase("the contract of media", _ => throw new DoesNotApplyException("there are no tests of media yet"))],
         };
     }
+
+    private static IReadOnlyList<ConformanceCase> CasesOf(Tested<IBlockFormat> format) => FileTreeCases.ApplyTo(format) ? FileTreeCases.For(format) : BlockFormatCases.For(format);
 
     private static Result Try(StrategyManifest strategy, ConformanceCase conformance, ConformanceSettings settings)
     {

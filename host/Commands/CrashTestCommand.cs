@@ -7,6 +7,7 @@ using StoragePlugins.CrashKit.Runs;
 using StoragePlugins.CrashKit.Stories;
 using StoragePlugins.CrashKit.Subjects;
 using StoragePlugins.CrashKit.TraceFiles;
+using StoragePlugins.CrashKit.Trees;
 using StoragePlugins.Host.CrashTesting;
 using StoragePlugins.Host.Pipelines;
 
@@ -68,7 +69,8 @@ internal static class CrashTestCommand
             }
 
             IReadOnlyList<FailureStory> stories = [.. reports.SelectMany(report => report.Failures).Select(failure => FailureStory.Tell(
-                failure, commandLine.GetValue(s_failures)!, commandLine.GetValue(services.Config), QemuImgReader.Find(scratch.FullName), line => services.Logger.LogInformation("{Line}", line), cancel.Token))];
+                failure, commandLine.GetValue(s_failures)!, commandLine.GetValue(services.Config), QemuImgReader.Find(scratch.FullName), line => services.Logger.LogInformation("{Line}", line), cancel.Token)),
+                .. reports.SelectMany(report => report.TreeFailures).Select(FailureStory.Tell)];
             var summary = new CrashTestSummary(settings.Seed, reports, stories, cancel.IsCancellationRequested);
             if (json == StandardOutput) services.Output.WriteJson(summary.ToJson());
             else CrashTestTable.Write(reports, stories, services.Output);
@@ -123,11 +125,15 @@ internal static class CrashTestCommand
         HostServices services, HostSession session, ParseResult commandLine, PipelineDefinition pipeline, CrashTestSettings settings, string scratch, bool isAlone, CancellationToken cancel)
     {
         IReadOnlyList<TestedPipeline> variants;
+        IReadOnlyList<TestedPipeline> trees;
         IReadOnlyList<PersistenceModel> models;
         try
         {
             variants = new PipelineVariants(session.Catalog).Of(pipeline);
-            models = commandLine.GetValue(s_model) is { } model ? [model] : CrashTest.ModelsFor(variants[0]);
+            trees = TreeVariants(variants);
+            models = commandLine.GetValue(s_model) is { } model ? [model] : trees.Count > 0 ? [PersistenceModel.Pm] : CrashTest.ModelsFor(variants[0]);
+            if (trees.Count > 0 && models is not [PersistenceModel.Pm])
+                throw new DiagnosticException("SP6003", "a tree of files in mapped memory is tested under one model", "--model", "pm", CrashTestTable.NameOf(models[0]), $"leave --model out for {pipeline.Name}");
         }
         catch (DiagnosticException unusable) when (!isAlone)
         {
@@ -141,9 +147,14 @@ internal static class CrashTestCommand
             if (cancel.IsCancellationRequested) yield break;
             // Only qcow2 has a reader other than ours here.
             CrashTestSettings own = settings with { Model = model, Foreign = pipeline.Format.Id == "qcow2" ? QemuImgReader.Find(scratch) : null };
-            yield return CrashTestProgress.Show(new CrashTest(variants, own), own, services.Output.IsTerminal, line => services.Logger.LogInformation("{Line}", line), cancel);
+            ICrashTestRun test = trees.Count > 0 ? new TreeCrashTest(trees, own) : new CrashTest(variants, own);
+            yield return CrashTestProgress.Show(test, own, services.Output.IsTerminal, line => services.Logger.LogInformation("{Line}", line), cancel);
         }
     }
+
+    // The variants over an image in memory, where that is a tree of files; none otherwise.
+    private static IReadOnlyList<TestedPipeline> TreeVariants(IReadOnlyList<TestedPipeline> variants) =>
+        TreeCrashTest.Of(variants[0]) is null ? [] : [.. variants.Select(TreeCrashTest.Of).OfType<TestedPipeline>()];
 
     private static CrashTestSettings SettingsOf(ParseResult commandLine)
     {

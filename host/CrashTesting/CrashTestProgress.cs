@@ -16,7 +16,7 @@ internal static class CrashTestProgress
     /// <param name="isTerminal">Whether standard output is one.</param>
     /// <param name="writeLine">Takes a line where there is no terminal.</param>
     /// <param name="cancel">Ends the test early.</param>
-    public static CrashTestReport Show(CrashTest test, CrashTestSettings settings, bool isTerminal, Action<string> writeLine, CancellationToken cancel)
+    public static CrashTestReport Show(ICrashTestRun test, CrashTestSettings settings, bool isTerminal, Action<string> writeLine, CancellationToken cancel)
     {
         Task<CrashTestReport> run = Task.Factory.StartNew(() => test.Run(cancel), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
         if (isTerminal && !Console.IsErrorRedirected) ShowBar(run, test, settings);
@@ -24,13 +24,13 @@ internal static class CrashTestProgress
         return run.GetAwaiter().GetResult();
     }
 
-    private static void ShowLines(Task run, CrashTest test, Action<string> writeLine)
+    private static void ShowLines(Task run, ICrashTestRun test, Action<string> writeLine)
     {
         // Whoever waits for the task is told of its failure.
         while (Task.WaitAny([run], s_betweenLines) < 0) writeLine(Text(test.Progress()));
     }
 
-    private static void ShowBar(Task run, CrashTest test, CrashTestSettings settings)
+    private static void ShowBar(Task run, ICrashTestRun test, CrashTestSettings settings)
     {
         IAnsiConsole console = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(Console.Error) });
         console.Progress().AutoClear(true).Columns(new ProgressBarColumn(), new RemainingTimeColumn(), new TaskDescriptionColumn { Alignment = Justify.Left }).Start(context =>
@@ -47,5 +47,5 @@ internal static class CrashTestProgress
     }
 
     private static string Text(CrashTestReport report) => string.Create(CultureInfo.InvariantCulture,
-        $"{report.Pipeline}, {CrashTestTable.NameOf(report.Model)}: {report.DistinctStates:N0} states, {report.StatesPerSecond:N0}/s, {report.Workloads:N0} workloads, {report.Failures.Count} failures");
+        $"{report.Pipeline}, {CrashTestTable.NameOf(report.Model)}: {report.DistinctStates:N0} states, {report.StatesPerSecond:N0}/s, {report.Workloads:N0} workloads, {report.FailureCount} failures");
 }

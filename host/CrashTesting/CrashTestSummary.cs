@@ -6,7 +6,7 @@ namespace StoragePlugins.Host.CrashTesting;
 internal sealed record CrashTestSummary(int Seed, IReadOnlyList<CrashTestReport> Reports, IReadOnlyList<FailureStory> Stories, bool WasInterrupted)
 {
     /// <summary>Failures in all.</summary>
-    public int Failures => Reports.Sum(report => report.Failures.Count);
+    public int Failures => Reports.Sum(report => report.FailureCount);
 
     /// <summary>The JSON form: sums first, then each test.</summary>
     public object ToJson() => new
@@ -33,7 +33,7 @@ internal sealed record CrashTestSummary(int Seed, IReadOnlyList<CrashTestReport>
             Faults = report.Faults.GroupBy(count => count.Kind).ToDictionary(kind => CamelCase(kind.Key), kind => kind.ToDictionary(count => CamelCase(count.Outcome), count => count.Count)),
             StatesPerSecond = Round(report.StatesPerSecond),
             Seconds = Round(report.Elapsed.TotalSeconds),
-            Failures = report.Failures.Count,
+            Failures = report.FailureCount,
         }),
         Stories = Stories.Select(story => new { story.ReplayFile, story.Story }),
     };

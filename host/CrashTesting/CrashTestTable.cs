@@ -18,7 +18,7 @@ internal static class CrashTestTable
             [
                 report.Pipeline, NameOf(report.Model), Number(report.Workloads), Number(report.States), Number(report.DistinctStates), Number(report.JudgedStates),
                 Number((long)report.StatesPerSecond), string.Create(CultureInfo.InvariantCulture, $"{report.Elapsed.TotalSeconds:0.0}s"),
-                new Cell(Number(report.Failures.Count), report.Failures.Count == 0 ? Cell.Good : Cell.Bad),
+                new Cell(Number(report.FailureCount), report.FailureCount == 0 ? Cell.Good : Cell.Bad),
             ]));
         WriteFaults(reports, output);
         foreach (FailureStory story in stories)

@@ -1,6 +1,7 @@
 using StoragePlugins.CrashKit.Checking;
 using StoragePlugins.CrashKit.Runs;
 using StoragePlugins.CrashKit.Stories;
+using StoragePlugins.CrashKit.Trees;
 
 namespace StoragePlugins.Host.CrashTesting;
 
@@ -24,6 +25,9 @@ internal sealed record FailureStory(Story Story, string? ReplayFile)
         string? file = Save(shrunk.Failure, folder, configuration, note);
         return new FailureStory(StoragePlugins.CrashKit.Stories.Story.Of(shrunk, healing, file), file);
     }
+
+    /// <summary>A failure of a tree of files: made small when it was found; the seed repeats it.</summary>
+    public static FailureStory Tell(TreeFailure failure) => new(failure.Tell(), null);
 
     private static string? Save(CrashFailure failure, string folder, string? configuration, Action<string> note)
     {

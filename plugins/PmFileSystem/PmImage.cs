@@ -58,8 +58,9 @@ internal sealed class PmImage(IOrderedMedium storage, PmTree tree, ILogger logge
         if (_isClosed) return;
         _isClosed = true;
         tree.Close();
+        if (tree.IsReadOnly) return;
         storage.Flush();
-        if (!tree.IsReadOnly) logger.LogDebug("{Image}: closed", storage.Name);
+        logger.LogDebug("{Image}: closed", storage.Name);
     }
 
     public void Dispose() => storage.Dispose();

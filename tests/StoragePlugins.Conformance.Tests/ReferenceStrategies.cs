@@ -5,6 +5,7 @@ using StoragePlugins.CrashKit.Subjects;
 using StoragePlugins.Fsync;
 using StoragePlugins.InternalJournal;
 using StoragePlugins.Ordered;
+using StoragePlugins.PmFileSystem;
 using StoragePlugins.PmJournal;
 using StoragePlugins.Qcow2;
 using StoragePlugins.Raw;
@@ -73,6 +74,13 @@ public sealed class RawTests : BlockFormatConformance
     protected override ConformanceSettings Settings => Budgets.Short;
 
     protected override Tested<IBlockFormat> Format => new("raw", new RawFormat());
+}
+
+public sealed class PmFileSystemTests : FileTreeConformance
+{
+    protected override ConformanceSettings Settings => Budgets.Short;
+
+    protected override Tested<IBlockFormat> Format => new("pmfs", new PmFormat(), new PmFormatOptions { BytesPerInode = 16 << 10 });
 }
 
 internal static class Budgets

@@ -4,6 +4,7 @@ using StoragePlugins.CrashKit.Subjects;
 using StoragePlugins.Fsync;
 using StoragePlugins.InternalJournal;
 using StoragePlugins.Ordered;
+using StoragePlugins.PmFileSystem;
 using StoragePlugins.PmJournal;
 using StoragePlugins.Qcow2;
 
@@ -26,6 +27,7 @@ internal static class Compositions
             "qcow2.published" or "qcow2.published-tables" or "qcow2.header-before-replay" => [(Qcow2(Flushing, Internal, s_marked), PersistenceModel.Disk)],
             _ when mutant.StartsWith("qcow2.mark", StringComparison.Ordinal) => [(Qcow2(Flushing, Internal, s_marked), PersistenceModel.Disk), (Qcow2(Flushing, Pm, s_marked), PersistenceModel.Pm)],
             _ when strategy == "internal" => [(Qcow2(Flushing, Internal, s_marked), PersistenceModel.Disk)],
+            _ when strategy == "pmfs" => [(FileSystem(), PersistenceModel.Pm)],
             _ when strategy == "pm" => [(Qcow2(Flushing, Pm, s_marked), PersistenceModel.Pm)],
             _ => [(Qcow2(Flushing, Ordered, s_small), PersistenceModel.Disk)],
         };
@@ -33,7 +35,7 @@ internal static class Compositions
 
     /// <summary>All of them, for the control in which nothing is taken out.</summary>
     public static IEnumerable<(IReadOnlyList<TestedPipeline> Variants, PersistenceModel Model)> All =>
-        new[] { "barrierfs.device-flush", "barrierfs.epoch-sync", "internal.epoch", "pm.epoch", "ordered.data-barrier" }.SelectMany(For);
+        new[] { "barrierfs.device-flush", "barrierfs.epoch-sync", "internal.epoch", "pm.epoch", "pmfs.floor", "ordered.data-barrier" }.SelectMany(For);
 
     private static Tested<IOrderingPrimitive> Flushing => new("fdatasync", new FDataSyncOrdering());
 
@@ -46,6 +48,9 @@ internal static class Compositions
     private static Tested<IOrderingPrimitive> Device() => new("barrierfs", new BarrierOrdering(), new BarrierOptions());
 
     private static Tested<IOrderingPrimitive> Deferred() => new("barrierfs", new BarrierOrdering(), new BarrierOptions { Mode = BarrierMode.Deferred });
+
+    private static TestedPipeline[] FileSystem() =>
+        [new("pmfs", new Tested<IBlockFormat>("pmfs", new PmFormat(), new PmFormatOptions { BytesPerInode = 16 << 10 }), Flushing, Ordered) { MapsImage = true }];
 
     private static TestedPipeline[] Qcow2(Tested<IOrderingPrimitive> ordering, Tested<IMetadataJournal> journal, (int Cluster, int RefcountBits, long Preallocate)[] geometries) =>
     [

@@ -1,8 +1,10 @@
 using System.Reflection;
 using StoragePlugins.CrashKit.Checking;
+using StoragePlugins.CrashKit.Exploring;
 using StoragePlugins.CrashKit.Models;
 using StoragePlugins.CrashKit.Runs;
 using StoragePlugins.CrashKit.Subjects;
+using StoragePlugins.CrashKit.Trees;
 using Xunit.Abstractions;
 
 namespace StoragePlugins.Mutants.Tests;
@@ -31,11 +33,13 @@ public sealed class MutantTests(ITestOutputHelper output)
         {
             // Where it was found before; and should that have moved, from the start.
             var settings = new CrashTestSettings { Model = model, Budget = s_budget, FirstWorkload = entry.FoundAt, MaxWorkloads = 8, FaultsEvery = entry.Kind == "fault" ? 1 : 0 };
-            CrashTestReport report = new CrashTest(variants, settings).Run();
-            if (report.Failures.Count == 0) report = new CrashTest(variants, settings with { FirstWorkload = 0, MaxWorkloads = long.MaxValue }).Run();
-            if (report.Failures.Count == 0) continue;
-            CrashFailure failure = report.Failures[0];
-            output.WriteLine($"{id}|{report.Pipeline}|{failure.Invariant.Number()}|{failure.Tier}|{report.JudgedStates}|{report.Elapsed.TotalSeconds:0.0}|{failure.WorkloadIndex}|{failure.Message}");
+            CrashTestReport report = Run(variants, settings);
+            if (report.FailureCount == 0) report = Run(variants, settings with { FirstWorkload = 0, MaxWorkloads = long.MaxValue });
+            if (report.FailureCount == 0) continue;
+            (Invariant invariant, Tier tier, long workload, string message) = report.TreeFailures is [TreeFailure tree, ..]
+                ? (tree.Invariant, tree.Tier, tree.WorkloadIndex, tree.Message)
+                : (report.Failures[0].Invariant, report.Failures[0].Tier, report.Failures[0].WorkloadIndex, report.Failures[0].Message);
+            output.WriteLine($"{id}|{report.Pipeline}|{invariant.Number()}|{tier}|{report.JudgedStates}|{report.Elapsed.TotalSeconds:0.0}|{workload}|{message}");
             return;
         }
 
@@ -47,8 +51,11 @@ public sealed class MutantTests(ITestOutputHelper output)
     {
         foreach ((IReadOnlyList<TestedPipeline> variants, PersistenceModel model) in Compositions.All)
         {
-            CrashTestReport report = new CrashTest(variants, new CrashTestSettings { Model = model, Budget = TimeSpan.FromSeconds(1) }).Run();
-            Assert.True(report.Failures.Count == 0, string.Join('\n', report.Failures.SelectMany(failure => failure.Describe())));
+            CrashTestReport report = Run(variants, new CrashTestSettings { Model = model, Budget = TimeSpan.FromSeconds(1) });
+            Assert.True(report.FailureCount == 0, string.Join('\n', report.Failures.SelectMany(failure => failure.Describe()).Concat(report.TreeFailures.SelectMany(failure => failure.Describe()))));
         }
     }
+
+    private static CrashTestReport Run(IReadOnlyList<TestedPipeline> variants, CrashTestSettings settings) =>
+        (variants[0].MapsImage ? (ICrashTestRun)new TreeCrashTest(variants, settings) : new CrashTest(variants, settings)).Run();
 }

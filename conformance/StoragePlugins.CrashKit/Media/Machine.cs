@@ -17,6 +17,9 @@ public sealed record DeviceTraits
     /// <summary>It is mapped memory of this domain; <see langword="null"/>: it cannot be mapped.</summary>
     public PersistenceDomain? Memory { get; init; }
 
+    /// <summary>Its medium is mapped already: it offers <see cref="IPersistentMemory"/> itself.</summary>
+    public bool IsMapped { get; init; }
+
     /// <summary>It offers <see cref="IPreallocatingMedium"/>.</summary>
     public bool Preallocates { get; init; } = true;
 

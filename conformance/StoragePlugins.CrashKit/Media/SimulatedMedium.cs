@@ -13,6 +13,7 @@ public sealed class SimulatedMedium : IStorageMedium, IFlushableMedium, IBarrier
     private readonly int _index;
     private readonly Trace? _trace;
     private readonly MediumFaults? _faults;
+    private IPersistentMemory? _mapped;
 
     internal SimulatedMedium(Device device, int index, Trace? trace, MediumFaults? faults, bool isReadOnly)
     {
@@ -110,7 +111,7 @@ public sealed class SimulatedMedium : IStorageMedium, IFlushableMedium, IBarrier
     {
         PersistenceDomain domain = _device.Traits.Memory ?? throw new DiagnosticException("SP5020", "this simulated device cannot be mapped", Name, fix: "use the model pm");
         _device.MappedAs = request.Domain ?? domain;
-        return new SimulatedMemory(_device.Image, _index, request.Domain ?? domain, _trace, _faults);
+        return new SimulatedMemory(_device.Image, _index, request.Domain ?? domain, _trace, _faults) { IsReadOnly = IsReadOnly };
     }
 
     /// <inheritdoc/>
@@ -124,6 +125,7 @@ public sealed class SimulatedMedium : IStorageMedium, IFlushableMedium, IBarrier
     /// <inheritdoc/>
     public T? GetCapability<T>() where T : class
     {
+        if (typeof(T) == typeof(IPersistentMemory)) return _device.Traits.IsMapped ? (T)(_mapped ??= Map(new MappingRequest())) : null;
         bool has = typeof(T) == typeof(IFlushableMedium)
             || (typeof(T) == typeof(IRemovableMedium) && _index > 0)
             || (typeof(T) == typeof(IBarrierMedium) && _device.Traits.HasBarrier)

@@ -16,6 +16,9 @@ internal sealed class SimulatedMemory(DeviceImage image, int index, PersistenceD
 
     public bool IsEmulated => true;
 
+    /// <summary>Stores are refused, as a mapping for reading answers them with a signal.</summary>
+    public bool IsReadOnly { get; init; }
+
     public ReadOnlySpan<byte> View(long offset, int length)
     {
         ReadOnlySpan<byte> view = image.View(offset, length);
@@ -25,7 +28,7 @@ internal sealed class SimulatedMemory(DeviceImage image, int index, PersistenceD
     public void Store(long offset, ReadOnlySpan<byte> data)
     {
         if (data.IsEmpty) return;
-        ThrowIfLost();
+        ThrowIfRefused(offset, data.Length);
         faults?.BeforeWrite(index, offset, data.Length, ContentClass.JournalRecord);
         trace?.Add(TraceKind.Store, index, offset, data.Length, data);
         image.Write(offset, data);
@@ -43,7 +46,7 @@ internal sealed class SimulatedMemory(DeviceImage image, int index, PersistenceD
 
         StoreAndFlush(offset, data[..(int)(firstLine - offset)]);
         ReadOnlySpan<byte> lines = data[(int)(firstLine - offset)..(int)(lastLine - offset)];
-        ThrowIfLost();
+        ThrowIfRefused(firstLine, lines.Length);
         faults?.BeforeWrite(index, firstLine, lines.Length, ContentClass.JournalRecord);
         trace?.Add(TraceKind.StoreNonTemporal, index, firstLine, lines.Length, lines);
         image.Write(firstLine, lines);
@@ -72,6 +75,12 @@ internal sealed class SimulatedMemory(DeviceImage image, int index, PersistenceD
     public void ThrowIfLost()
     {
         if (_isLost) throw new StorageException(StorageError.Io, "mapped access", "simulated device", -1, 0, "the mapping was lost: injected by the crash kit");
+    }
+
+    private void ThrowIfRefused(long offset, int length)
+    {
+        if (IsReadOnly) throw new StorageException(StorageError.ReadOnly, "store", "simulated memory", offset, length, "it is mapped for reading only");
+        ThrowIfLost();
     }
 
     // A page that cannot be read is replaced by one of zeros, and the mapping is lost from then on: what the host makes of SIGBUS.

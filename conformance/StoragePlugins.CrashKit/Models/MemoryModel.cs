@@ -43,7 +43,8 @@ internal sealed class MemoryModel(int device, DeviceImage image, bool cachesSurv
     public override void End(TraceEvent entry)
     {
         if (entry.Kind != TraceKind.Fence || entry.HasFailed) return;
-        MakeDurable(store => store.Entry.Begin < entry.Begin && (store.IsNonTemporal ? store.Entry.Thread == entry.Thread : store.FlushedBy.Contains(entry.Thread)));
+        // With batteries on the caches a fence waits for nothing but the thread's stores to be seen: then they are durable.
+        MakeDurable(store => store.Entry.Begin < entry.Begin && (store.IsNonTemporal || cachesSurvive ? store.Entry.Thread == entry.Thread : store.FlushedBy.Contains(entry.Thread)));
     }
 
     public override void CollectSlots(List<Slot> slots)

@@ -15,7 +15,7 @@ namespace StoragePlugins.CrashKit.Runs;
 /// moment could have left.
 /// </summary>
 /// <remarks>Workers share nothing but the ledger. One object, one run.</remarks>
-public sealed class CrashTest
+public sealed class CrashTest : ICrashTestRun
 {
     private static readonly PersistenceDomain[] Domains = [PersistenceDomain.Adr, PersistenceDomain.Eadr, PersistenceDomain.Msync];
 

@@ -1,6 +1,7 @@
 using StoragePlugins.CrashKit.Exploring;
 using StoragePlugins.CrashKit.Faults;
 using StoragePlugins.CrashKit.Models;
+using StoragePlugins.CrashKit.Trees;
 
 namespace StoragePlugins.CrashKit.Runs;
 
@@ -40,6 +41,12 @@ public sealed record CrashTestReport
 
     /// <summary>What is wrong; empty when nothing was found.</summary>
     public required IReadOnlyList<CrashFailure> Failures { get; init; }
+
+    /// <summary>What is wrong with a tree of files; empty for disks.</summary>
+    public IReadOnlyList<TreeFailure> TreeFailures { get; init; } = [];
+
+    /// <summary>Failures of both kinds.</summary>
+    public int FailureCount => Failures.Count + TreeFailures.Count;
 
     /// <summary>Judged states a second.</summary>
     public double StatesPerSecond => Elapsed > TimeSpan.Zero ? JudgedStates / Elapsed.TotalSeconds : 0;

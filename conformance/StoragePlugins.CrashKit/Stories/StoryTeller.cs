@@ -64,15 +64,17 @@ internal static class StoryTeller
         if (Scene.SecondOf(failure) is { } second) yield return CutOf(second, failure.State!.Second!.Run is null ? "the recovery" : "the work after the recovery");
     }
 
-    private static StoryCut CutOf(Scene scene, string what)
+    private static StoryCut CutOf(Scene scene, string what) => CutOf(scene.Trace, scene.PointAt(scene.Broken.Tick), scene.Broken.Choice, what);
+
+    /// <summary>A power cut: the requests before it, from the oldest that was not durable on.</summary>
+    internal static StoryCut CutOf(Trace trace, CrashPoint point, StateChoice choice, string what)
     {
-        long tick = scene.Broken.Tick;
-        CrashPoint point = scene.PointAt(tick);
-        var fates = new RequestFates(point, scene.Broken.Choice);
-        StoryRequest[] requests = [.. scene.Trace.Events.Where(entry => entry.Begin <= tick).Select(entry => RequestOf(entry, tick, fates, point.Machine.Devices[entry.Device].Name))];
+        long tick = point.Tick;
+        var fates = new RequestFates(point, choice);
+        StoryRequest[] requests = [.. trace.Events.Where(entry => entry.Begin <= tick).Select(entry => RequestOf(entry, tick, fates, point.Machine.Devices[entry.Device].Name))];
         int open = Array.FindIndex(requests, request => request.Fate is RequestFate.Persisted or RequestFate.Lost or RequestFate.Torn or RequestFate.Failed);
         int from = Math.Max(0, (open < 0 ? requests.Length : open) - Background);
-        TraceEvent? underWay = scene.Trace.Events.LastOrDefault(entry => entry.Begin <= tick && entry.End > tick);
+        TraceEvent? underWay = trace.Events.LastOrDefault(entry => entry.Begin <= tick && entry.End > tick);
         string during = string.Join(", ", new[] { what, underWay is null ? "" : $"#{underWay.Index} under way" }.Where(part => part.Length > 0));
         return new StoryCut(tick, during, requests[from..], from);
     }

@@ -19,7 +19,8 @@ internal sealed class ReadOnlyOrder(IStorageMedium medium) : IOrderedMedium
 
     public void Flush() => throw Refused("flush", -1, 0);
 
-    public T? GetCapability<T>() where T : class => null;
+    // Mapped memory of a medium for reading refuses stores itself.
+    public T? GetCapability<T>() where T : class => typeof(T) == typeof(IPersistentMemory) ? medium.GetCapability<T>() : null;
 
     public void Dispose() => medium.Dispose();
 

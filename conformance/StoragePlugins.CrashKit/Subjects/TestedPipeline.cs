@@ -25,16 +25,18 @@ public sealed record TestedPipeline(string Name, Tested<IBlockFormat> Format, Te
     /// <summary>What distinguishes this composition from others of the same name: the options that were varied. Empty for none.</summary>
     public string Variant { get; init; } = "";
 
+    /// <summary>The image itself is mapped memory; otherwise only what strategies open beside it is.</summary>
+    public bool MapsImage { get; init; }
+
     /// <summary>A machine with an empty image of this pipeline.</summary>
     /// <param name="size">Virtual size.</param>
     /// <param name="model">Decides what the devices can do.</param>
     /// <param name="domain">Where a store to mapped memory is durable, unless a strategy's options say so.</param>
     public Machine Create(long size, PersistenceModel model, PersistenceDomain domain = PersistenceDomain.Adr)
     {
-        var machine = new Machine([], model == PersistenceModel.Barrier ? DeviceTraits.BarrierDisk : DeviceTraits.Disk)
-        {
-            FurtherTraits = model == PersistenceModel.Pm ? new DeviceTraits { Memory = domain } : DeviceTraits.Disk,
-        };
+        DeviceTraits memory = model == PersistenceModel.Pm ? new DeviceTraits { Memory = domain } : DeviceTraits.Disk;
+        DeviceTraits image = MapsImage ? memory with { IsMapped = true } : model == PersistenceModel.Barrier ? DeviceTraits.BarrierDisk : DeviceTraits.Disk;
+        var machine = new Machine([], image) { FurtherTraits = memory };
         using SimulatedMedium medium = machine.OpenImage();
         Format.Strategy.Create(medium, new CreateRequest(size), Context(Format.Options));
         return machine;

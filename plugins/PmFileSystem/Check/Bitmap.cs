@@ -6,7 +6,7 @@ namespace StoragePlugins.PmFileSystem.Check;
 /// <summary>A bitmap of the image, read once; pages without a bit take no memory.</summary>
 internal sealed class Bitmap
 {
-    private const int BitsPerWord = 64;
+    public const int BitsPerWord = 64;
 
     private readonly PagedTable<ulong> _words;
 
@@ -30,6 +30,10 @@ internal sealed class Bitmap
     public long Bits { get; }
 
     public bool this[long bit] => ((_words.Peek(bit / BitsPerWord) >> (int)(bit % BitsPerWord)) & 1) != 0;
+
+    /// <summary>The 64 bits from one on.</summary>
+    /// <param name="first">A multiple of 64.</param>
+    public ulong WordAt(long first) => _words.Peek(first / BitsPerWord);
 
     /// <summary>The bits that are set, in order.</summary>
     public IEnumerable<long> All()

@@ -6,7 +6,7 @@ namespace StoragePlugins.PmFileSystem.Check;
 /// <summary>Compares the bitmaps with what was found, and mends them.</summary>
 internal sealed class BitmapCheck(CheckScan scan)
 {
-    private const int BitsPerWord = 64;
+    private const int BitsPerWord = Bitmap.BitsPerWord;
 
     private long _runStart;
     private long _runEnd;
@@ -24,22 +24,15 @@ internal sealed class BitmapCheck(CheckScan scan)
         for (long first = 0; first < scan.Blocks.Bits; first += BitsPerWord)
         {
             bool isAllData = first >= geometry.FirstDataBlock && first + BitsPerWord <= geometry.EndOfData;
-            if (isAllData && !scan.HasOwners((int)(first / PagedTable<uint>.PageEntries)) && IsEmpty(first)) continue;
+            bool isNoData = first + BitsPerWord <= geometry.FirstDataBlock || first >= geometry.EndOfData;
+            ulong word = scan.Blocks.WordAt(first);
+            if (isAllData && word == 0 && !scan.HasOwners((int)(first / PagedTable<uint>.PageEntries))) continue;
+            if (isNoData && word == ulong.MaxValue) continue;
             for (long block = first; block < first + BitsPerWord; block++) CheckBlock(block);
         }
 
         EndLeak();
         _runStart = _runEnd = 0;
-    }
-
-    private bool IsEmpty(long first)
-    {
-        for (int i = 0; i < BitsPerWord; i++)
-        {
-            if (scan.Blocks[first + i]) return false;
-        }
-
-        return true;
     }
 
     private void CheckBlock(long block)
@@ -86,7 +79,13 @@ internal sealed class BitmapCheck(CheckScan scan)
 
     private void CheckNodes()
     {
-        for (long bit = scan.Geometry.Inodes; bit < scan.Nodes.Bits; bit++) Padding(bit);
+        // The number of inodes is a multiple of 64.
+        for (long first = scan.Geometry.Inodes; first < scan.Nodes.Bits; first += BitsPerWord)
+        {
+            if (scan.Nodes.WordAt(first) == ulong.MaxValue) continue;
+            for (long bit = first; bit < first + BitsPerWord; bit++) Padding(bit);
+        }
+
         Padding(0);
         for (uint inode = PmLayout.RootInode; inode < scan.Geometry.Inodes; inode++) CheckFree(inode);
         if (scan.Mender is not { } mender) return;

@@ -11,7 +11,7 @@ internal sealed class JournalReplay(CheckedRegion region, Geometry geometry, Che
     private const int Set = 1, Fill = 2, Ascend = 3, TakeBlocks = 4, FreeBlocks = 5, TakeInodes = 6, FreeInodes = 7, Orphan = 8, NoOrphan = 9;
 
     private readonly List<Record> _records = [];
-    private readonly byte[] _window = new byte[WindowBytes];
+    private readonly byte[] _window = new byte[Math.Min(WindowBytes, geometry.LaneBytes)];
     private readonly byte[] _record = new byte[PmLayout.MostRecordBytes];
 
     private readonly record struct Record(ulong Sequence, int Lane, int Place, int Length, ushort Number);

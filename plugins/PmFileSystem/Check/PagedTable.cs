@@ -11,7 +11,7 @@ internal sealed class PagedTable<T>(long length)
     public int Pages => _pages.Length;
 
     /// <summary>The entry, to be read or changed; its page is made where there is none.</summary>
-    public ref T this[long index] => ref (_pages[index / PageEntries] ??= new T[PageEntries])[index % PageEntries];
+    public ref T this[long index] => ref (_pages[index / PageEntries] ??= new T[Math.Min(PageEntries, length - (index / PageEntries * PageEntries))])[index % PageEntries];
 
     /// <summary>The entry's value; a page that nobody made holds nothing.</summary>
     public T Peek(long index) => _pages[index / PageEntries] is { } page ? page[index % PageEntries] : default;

@@ -64,16 +64,32 @@ internal sealed class FileContent(Volume volume)
             if (at > PmLayout.MostFileBytes - data.Length) return FileError.FileTooLarge;
             Transaction transaction = volume.Journal.Begin();
             long end = at + data.Length;
-            long holes = CountHoles(before, at, end);
-            if (holes > 0 && !TryFillHoles(transaction, number, before, at, data, holes)) return FileError.NoSpace;
-            if (at > before.Size) ZeroMapped(transaction, before, before.Size, at);
-            if (holes <= (end - 1 >> PmLayout.BlockShift) - (at >> PmLayout.BlockShift)) Overwrite(transaction, before, at, data);
-            ref InodeRecord inode = ref transaction.Edit(number);
+            if (PieceAt(before, at, end) is { IsHole: false } whole && whole.Bytes == data.Length)
+            {
+                if (at > before.Size) ZeroMapped(transaction, before, before.Size, at);
+                transaction.StoreInPlace(whole.Place, data);
+            }
+            else if (!TryWritePieces(transaction, number, before, at, data))
+            {
+                return FileError.NoSpace;
+            }
+
+            ref InodeRecord inode = ref transaction.Edit(number, before);
             if (end > inode.Size) inode.Size = end;
             inode.ModificationTime = inode.ChangeTime = volume.Clock.Now();
             volume.Commit(transaction);
             return FileError.None;
         }
+    }
+
+    private bool TryWritePieces(Transaction transaction, uint number, in InodeRecord before, long at, ReadOnlySpan<byte> data)
+    {
+        long end = at + data.Length;
+        long holes = CountHoles(before, at, end);
+        if (holes > 0 && !TryFillHoles(transaction, number, before, at, data, holes)) return false;
+        if (at > before.Size) ZeroMapped(transaction, before, before.Size, at);
+        if (holes <= (end - 1 >> PmLayout.BlockShift) - (at >> PmLayout.BlockShift)) Overwrite(transaction, before, at, data);
+        return true;
     }
 
     /// <summary>Makes a file ready for another size, which the transaction is to set. The inode is locked.</summary>

@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using StoragePlugins.PmFileSystem.Layout;
+using StoragePlugins.PmFileSystem.Nodes;
 
 namespace StoragePlugins.PmFileSystem.Journal;
 
@@ -17,7 +18,8 @@ internal sealed class JournalLane(PmRegion region, long start)
     private int _used;
     private ushort _number;
 
-    public Lock Gate { get; } = new();
+    /// <summary>Held for a record or a checkpoint. The latter may take longer than is worth spinning for.</summary>
+    public SharedLock Gate { get; } = new(sleepAfter: 50);
 
     /// <summary>The ring's offset in the region.</summary>
     public long Start => start;

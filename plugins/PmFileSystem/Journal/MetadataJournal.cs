@@ -90,7 +90,7 @@ internal sealed class MetadataJournal
             // Somebody else did while this thread waited.
             if (_checkpoints != before) return;
             ThrowIfFailed();
-            foreach (JournalLane lane in _lanes) lane.Gate.Enter();
+            foreach (JournalLane lane in _lanes) lane.Gate.EnterWrite();
             try
             {
                 BringHome();
@@ -102,7 +102,7 @@ internal sealed class MetadataJournal
             }
             finally
             {
-                foreach (JournalLane lane in _lanes) lane.Gate.Exit();
+                foreach (JournalLane lane in _lanes) lane.Gate.ExitWrite();
             }
         }
     }
@@ -148,28 +148,32 @@ internal sealed class MetadataJournal
     private void Append(Span<byte> record, ReadOnlySpan<byte> lines)
     {
         JournalLane lane = _lanes[Environment.CurrentManagedThreadId % _lanes.Length];
-        while (true)
-        {
-            lock (lane.Gate)
-            {
-                if (lane.TryReserve(record.Length, out int at))
-                {
-                    lane.Write(at, record, lines, Interlocked.Increment(ref _sequence));
-                    if (_region.Memory.Domain == PersistenceDomain.Msync) _region.Memory.Persist(lane.Start + at, record.Length);
-                    else _region.Memory.Fence();
-                    ReadOnlySpan<byte> rest = record[PmLayout.RecordHeaderBytes..];
-                    while (Change.TryTake(ref rest, out Change change))
-                    {
-                        Home.Apply(change);
-                        (long offset, long length) = Home.RangeOf(change);
-                        lane.NoteHome(offset, length);
-                    }
+        while (!TryAppend(lane, record, lines)) Checkpoint();
+    }
 
-                    return;
-                }
+    // False when the lane is full.
+    private bool TryAppend(JournalLane lane, Span<byte> record, ReadOnlySpan<byte> lines)
+    {
+        lane.Gate.EnterWrite();
+        try
+        {
+            if (!lane.TryReserve(record.Length, out int at)) return false;
+            lane.Write(at, record, lines, Interlocked.Increment(ref _sequence));
+            if (_region.Memory.Domain == PersistenceDomain.Msync) _region.Memory.Persist(lane.Start + at, record.Length);
+            else _region.Memory.Fence();
+            ReadOnlySpan<byte> rest = record[PmLayout.RecordHeaderBytes..];
+            while (Change.TryTake(ref rest, out Change change))
+            {
+                Home.Apply(change);
+                (long offset, long length) = Home.RangeOf(change);
+                lane.NoteHome(offset, length);
             }
 
-            Checkpoint();
+            return true;
+        }
+        finally
+        {
+            lane.Gate.ExitWrite();
         }
     }
 }

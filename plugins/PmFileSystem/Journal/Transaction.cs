@@ -94,11 +94,16 @@ internal sealed class Transaction
     {
         for (int i = 0; i < _inodeCount; i++)
             if (_inodes[i].Number == inode) return ref _inodes[i].After;
-        ref InodeEdit edit = ref _inodes[_inodeCount++];
-        edit.Number = inode;
-        _region.ReadInode(inode, out edit.Before);
-        edit.After = edit.Before;
-        return ref edit.After;
+        _region.ReadInode(inode, out InodeRecord before);
+        return ref Add(inode, before);
+    }
+
+    /// <summary>The same of an inode that was read since it was locked: it is not read again. Where the transaction has it already, its own copy counts.</summary>
+    public ref InodeRecord Edit(uint inode, scoped in InodeRecord before)
+    {
+        for (int i = 0; i < _inodeCount; i++)
+            if (_inodes[i].Number == inode) return ref _inodes[i].After;
+        return ref Add(inode, before);
     }
 
     /// <summary>A leaf's copy to be changed. Its directory is locked for writing.</summary>
@@ -181,7 +186,8 @@ internal sealed class Transaction
         {
             ref InodeEdit edit = ref _inodes[i];
             if (edit.Before.AsBytes().SequenceEqual(edit.After.AsBytes())) continue;
-            edit.After.Checksum = edit.After.ComputeChecksum(edit.Number);
+            edit.After.Checksum = 0;
+            edit.After.Checksum = Crc.Of(edit.After.AsBytes(), edit.Number);
             AddDifferences(_region.Geometry.InodeOffset(edit.Number), edit.Before.AsBytes(), edit.After.AsBytes());
         }
 
@@ -192,6 +198,14 @@ internal sealed class Transaction
 
     /// <summary>The finished record with zeros to the end of its last line.</summary>
     public Span<byte> Lines => _record.AsSpan(0, (int)PmLayout.RoundUp(_length, PmLayout.LineBytes));
+
+    private ref InodeRecord Add(uint inode, scoped in InodeRecord before)
+    {
+        ref InodeEdit edit = ref _inodes[_inodeCount++];
+        edit.Number = inode;
+        edit.Before = edit.After = before;
+        return ref edit.After;
+    }
 
     // Runs of words that differ; a single equal word between two costs no more than a header.
     private void AddDifferences(long offset, ReadOnlySpan<byte> before, ReadOnlySpan<byte> after)

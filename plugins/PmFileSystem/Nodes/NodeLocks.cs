@@ -62,12 +62,18 @@ internal sealed class NodeLocks
 }
 
 /// <summary>A lock for many readers or one writer; some nanoseconds when it is free. Who waits spins and then yields: what is held meanwhile is memory speed.</summary>
-internal sealed class SharedLock
+/// <remarks>A writer leaves by a plain store. A locked instruction would wait until all of its stores past the cache have left the CPU, although the fence before has
+/// already put them in order with whatever comes after; so the next operation's work is done meanwhile.</remarks>
+/// <param name="sleepAfter">Rounds of spinning and yielding after which who waits sleeps a millisecond at a time; −1 for never.</param>
+internal sealed class SharedLock(int sleepAfter = -1)
 {
     private const int Writing = 1 << 31;
-    private const int Wanted = 1 << 30;
 
+    // Readers, or Writing. While it is Writing nobody but the writer changes it.
     private int _state;
+
+    // A writer waits: readers that come later wait too, or it might wait for ever. Every writer that sets it clears it when it has entered.
+    private bool _isWanted;
 
     public void EnterRead()
     {
@@ -75,8 +81,8 @@ internal sealed class SharedLock
         while (true)
         {
             int state = Volatile.Read(ref _state);
-            if ((state & (Writing | Wanted)) == 0 && Interlocked.CompareExchange(ref _state, state + 1, state) == state) return;
-            spin.SpinOnce(sleep1Threshold: -1);
+            if (state != Writing && !Volatile.Read(ref _isWanted) && Interlocked.CompareExchange(ref _state, state + 1, state) == state) return;
+            spin.SpinOnce(sleepAfter);
         }
     }
 
@@ -84,23 +90,16 @@ internal sealed class SharedLock
 
     public void EnterWrite()
     {
+        if (Interlocked.CompareExchange(ref _state, Writing, 0) == 0) return;
         var spin = new SpinWait();
-        while (true)
+        do
         {
-            int state = Volatile.Read(ref _state);
-            if ((state & ~Wanted) == 0)
-            {
-                if (Interlocked.CompareExchange(ref _state, Writing, state) == state) return;
-            }
-            else if ((state & Wanted) == 0)
-            {
-                // Readers that come later wait, or a writer might wait for ever.
-                Interlocked.CompareExchange(ref _state, state | Wanted, state);
-            }
-
-            spin.SpinOnce(sleep1Threshold: -1);
+            Volatile.Write(ref _isWanted, true);
+            spin.SpinOnce(sleepAfter);
         }
+        while (Interlocked.CompareExchange(ref _state, Writing, 0) != 0);
+        Volatile.Write(ref _isWanted, false);
     }
 
-    public void ExitWrite() => Interlocked.And(ref _state, ~Writing);
+    public void ExitWrite() => Volatile.Write(ref _state, 0);
 }

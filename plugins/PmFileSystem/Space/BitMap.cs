@@ -17,6 +17,14 @@ internal sealed class BitMap(ulong[] words)
         long zeros = 0;
         for (long bit = from; bit < to;)
         {
+            if ((bit & 63) == 0 && to - bit >= 64)
+            {
+                // Whole words: the whole bitmap is counted at each opening.
+                foreach (ulong word in words.AsSpan((int)(bit >> 6), (int)((to - bit) >> 6))) zeros += BitOperations.PopCount(~word);
+                bit = to & ~63L;
+                continue;
+            }
+
             long next = Math.Min(to, (bit | 63) + 1);
             zeros += (next - bit) - BitOperations.PopCount(words[bit >> 6] & Mask(bit, next));
             bit = next;

@@ -172,6 +172,15 @@ public sealed class ModelStateTests
     }
 
     [Fact]
+    public void With_batteries_on_the_caches_a_fence_needs_no_flush_before_it()
+    {
+        Store(0, '1');
+        _trace.Add(TraceKind.Fence, 0);
+        _trace.Add(TraceKind.StoreNonTemporal, 0, 8, 8, Words('2', 1));
+        Assert.Equal(["10000000 00000000", "12000000 00000000"], States(PersistenceModel.Pm, PersistenceDomain.Eadr, words: 16));
+    }
+
+    [Fact]
     public void Msync_makes_whole_pages_durable_and_tears_them_at_sectors_before()
     {
         _trace.Add(TraceKind.StoreNonTemporal, 0, 0, 8, Words('1', 1));
