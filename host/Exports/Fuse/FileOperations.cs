@@ -55,9 +55,12 @@ internal sealed class FileOperations(MountedTree mounted)
         int error = TakePrivileges(file, (request.WriteFlags & FuseProtocol.WriteKillPrivileges) != 0);
         if (error == 0) error = (int)_tree.Write(node, (long)request.Offset, call.Rest[..(int)request.Size]);
         if (error != 0) return error;
-        call.Append<WriteReply>().Size = request.Size;
         mounted.Meter?.CountGuestWrite(request.Size);
-        return 0;
+        // Past its cache the kernel sends no FSYNC for O_SYNC and O_DSYNC: the write is to be durable by itself.
+        bool isSynchronous = mounted.WritesDirectly && (request.Flags & FuseProtocol.OpenDataSync) != 0 && (request.WriteFlags & FuseProtocol.WriteFromCache) == 0;
+        if (isSynchronous && !mounted.IsDurableOnReturn) error = Flush(node);
+        if (error == 0) call.Append<WriteReply>().Size = request.Size;
+        return error;
     }
 
     public int Allocate(ref FuseCall call)
@@ -94,13 +97,17 @@ internal sealed class FileOperations(MountedTree mounted)
     public int Flush(ref FuseCall call)
     {
         // Durable already: the kernel takes this for success, now and without asking again.
-        if (mounted.IsDurableOnReturn) return Errno.NotImplemented;
-        FileError error = _tree.Flush(mounted.NodeOf(call.Header.Node));
-        if (error == FileError.None) mounted.Meter?.CountGuestFlush();
-        return (int)error;
+        return mounted.IsDurableOnReturn ? Errno.NotImplemented : Flush(mounted.NodeOf(call.Header.Node));
     }
 
     public int FlushAll() => mounted.IsDurableOnReturn ? Errno.NotImplemented : (int)_tree.Flush(_tree.RootNode);
+
+    private int Flush(ulong node)
+    {
+        FileError error = _tree.Flush(node);
+        if (error == FileError.None) mounted.Meter?.CountGuestFlush();
+        return (int)error;
+    }
 
     private FileError ZeroAndGrow(ulong node, long offset, long length)
     {

@@ -51,7 +51,7 @@ internal static class FuseNegotiation
         if (options.WritebackCache == WritebackCache.On || (options.WritebackCache == WritebackCache.Auto && !mounted.IsDurableOnReturn && !mounted.Tree.IsReadOnly)) wanted |= FuseFeatures.WritebackCache;
         FuseFeatures agreed = offered & wanted;
         mounted.HasWritebackCache = (agreed & FuseFeatures.WritebackCache) != 0;
-        mounted.WritesDirectly = mounted.IsDurableOnReturn && !mounted.HasWritebackCache && (agreed & FuseFeatures.DirectIoMappings) != 0 && request.Minor >= FuseProtocol.MinorOfCoherentDirectIo;
+        mounted.WritesDirectly = !mounted.HasWritebackCache && (agreed & FuseFeatures.DirectIoMappings) != 0 && request.Minor >= FuseProtocol.MinorOfCoherentDirectIo;
         reply.Features = (uint)agreed;
         reply.MoreFeatures = (uint)((ulong)agreed >> 32);
         reply.MaxReadAhead = FuseProtocol.MaxPayloadBytes;

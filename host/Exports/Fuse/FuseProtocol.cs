@@ -156,6 +156,7 @@ internal static class FuseProtocol
     // Flags of open(2).
     public const uint AccessModeMask = 3;
     public const uint OpenTruncate = 0x200;
+    public const uint OpenDataSync = 0x1000;
     public const uint OpenDirect = 0x4000;
 
     // Modes of fallocate(2).

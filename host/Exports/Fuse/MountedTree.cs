@@ -41,7 +41,7 @@ internal sealed class MountedTree
     public bool HasWritebackCache { get; set; }
 
     /// <summary>Whether files that are open for writing bypass the kernel's cache; agreed on by INIT.</summary>
-    /// <remarks>For a tree that is durable when a call returns every write comes here at once anyway: the cache would only be one more copy (measured: a
+    /// <remarks>Where no written page waits in the kernel every write comes here at once anyway: the cache would only be one more copy (measured: a
     /// quarter of the rate for long writes). Who only reads is served from it.</remarks>
     public bool WritesDirectly { get; set; }
 

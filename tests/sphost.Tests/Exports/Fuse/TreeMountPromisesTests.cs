@@ -68,6 +68,26 @@ public sealed class TreeMountPromisesTests
     }
 
     [FuseFact]
+    public void Synchronous_writes_are_flushed_also_past_the_kernels_cache()
+    {
+        var tree = new MemoryTree { Durability = TreeDurability.OnFlush };
+        using var mount = new TreeMount(tree, WritebackCache.Off);
+        int Flushes(string flags)
+        {
+            int before = tree.Flushes;
+            mount.Python($"f = os.open('f', os.O_RDWR | os.O_CREAT | {flags})\nb = mmap.mmap(-1, 4096)\nfor i in range(10): os.pwritev(f, [b], i * 4096)");
+            return tree.Flushes - before;
+        }
+
+        Assert.Equal(0, Flushes("0"));
+        Assert.Equal(0, Flushes("os.O_DIRECT"));
+        // One each; on a kernel whose cache is written through, by its FSYNC.
+        Assert.Equal(10, Flushes("os.O_SYNC"));
+        Assert.Equal(10, Flushes("os.O_DSYNC"));
+        Assert.Equal(10, Flushes("os.O_SYNC | os.O_DIRECT"));
+    }
+
+    [FuseFact]
     public void The_end_of_data_is_not_missed_while_pages_wait_in_the_kernel()
     {
         using var mount = new TreeMount(new MemoryTree { Durability = TreeDurability.OnFlush });
