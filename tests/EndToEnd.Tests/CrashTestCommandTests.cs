@@ -15,6 +15,7 @@ public sealed class CrashTestCommandTests : Scratch
     [InlineData("qcow2-barrier", "barrier", 200)]
     [InlineData("qcow2-pm", "pm", 100)]
     [InlineData("raw", "disk", 500)]
+    [InlineData("pmfs", "pm", 100)]
     public void Pipeline_survives_every_power_cut_that_is_tried(string pipeline, string model, int leastStates)
     {
         ToolResult run = Tool.Sphost("crash-test", "-p", pipeline, "--model", model, "--budget", s_budget, "--json", "-");

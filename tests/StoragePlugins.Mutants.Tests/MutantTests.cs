@@ -32,7 +32,7 @@ public sealed class MutantTests(ITestOutputHelper output)
         foreach ((IReadOnlyList<TestedPipeline> variants, PersistenceModel model) in Compositions.For(id))
         {
             // Where it was found before; and should that have moved, from the start.
-            var settings = new CrashTestSettings { Model = model, Budget = s_budget, FirstWorkload = entry.FoundAt, MaxWorkloads = 8, FaultsEvery = entry.Kind == "fault" ? 1 : 0 };
+            var settings = new CrashTestSettings { Model = model, Budget = s_budget, FirstWorkload = entry.FoundAt, MaxWorkloads = 8, ShrinksTrees = false, FaultsEvery = entry.Kind == "fault" ? 1 : 0 };
             CrashTestReport report = Run(variants, settings);
             if (report.FailureCount == 0) report = Run(variants, settings with { FirstWorkload = 0, MaxWorkloads = long.MaxValue });
             if (report.FailureCount == 0) continue;

@@ -33,6 +33,9 @@ public sealed record CrashTestSettings
     /// <summary>One workload in so many meets devices that err as well: it takes as long as several others. 0 for none.</summary>
     public int FaultsEvery { get; init; } = 16;
 
+    /// <summary>A failure of a tree of files is made small where it was found; those of disks are by their <see cref="Stories.Shrinker"/>, when they are told.</summary>
+    public bool ShrinksTrees { get; init; } = true;
+
     /// <summary>A second opinion; null for none.</summary>
     public IForeignReader? Foreign { get; init; }
 

@@ -149,7 +149,7 @@ public sealed class TreeCrashTest : ICrashTestRun
         TreeFailure? failure = Explore(subject, _ledger, random, stop.Token, (run, tick) => watch.Begin(subject with { Run = run }, $"the recovery of a state of tick {tick}"));
         watch.End();
         if (failure?.Run is { } done) Interlocked.Add(ref _traceEvents, done.Trace.Events.Count);
-        if (failure is not null) Fail(TreeShrinker.Shrink(failure), stop);
+        if (failure is not null) Fail(_settings.ShrinksTrees ? TreeShrinker.Shrink(failure) : failure, stop);
     }
 
     // I2: whatever takes longer than this does not end.

@@ -93,7 +93,7 @@ internal sealed class TreeJudge(TestedPipeline pipeline, TreeRun run, ExplorerSe
             throw new InvariantBrokenException(Invariant.I4Durable, $"{returned} operations had returned, none was under way, and {without} (power cut at tick {tick})");
         string? with = underWay.After is null ? "it was never done" : TreeView.Difference(shown, underWay.After, withTimes: true);
         if (with is null) return;
-        if (underWay.Half is { } half && (IsHalf(shown, run.After(returned), half) || IsHalf(shown, underWay.After!, half with { After = ContentBefore(returned, half.Path) }))) return;
+        if (underWay.Half is { } half && (IsHalf(shown, run.After(returned), half) || IsHalf(shown, underWay.After!, Backwards(half, returned)))) return;
         throw new InvariantBrokenException(
             Invariant.I7Atomic, $"operation {underWay.Number} ({underWay.Operation}) was under way; the tree is neither as before it ({without}) nor as after it ({with}) (power cut at tick {tick})");
     }
@@ -102,11 +102,12 @@ internal sealed class TreeJudge(TestedPipeline pipeline, TreeRun run, ExplorerSe
     private static bool IsHalf(TreeView shown, TreeView expected, HalfDone half) =>
         expected.Paths.ContainsKey(half.Path) && TreeView.Difference(shown, expected, withTimes: true, half) is null;
 
-    // What had been behind the old end is no byte that could still be old.
-    private SparseContent ContentBefore(int returned, string path)
+    // Where the rest counts already, bytes that were there before may still be old. Those behind the old end may not: a size never shows what is not there.
+    private HalfDone Backwards(HalfDone half, int returned)
     {
-        NodeView? before = run.After(returned).Paths.GetValueOrDefault(path);
-        return before?.Content ?? new SparseContent();
+        NodeView before = run.After(returned).Paths[half.Path];
+        long end = Math.Min(half.Offset + half.Length, before.Attributes.Size / NodeView.WordBytes * NodeView.WordBytes);
+        return half with { Length = Math.Max(0, end - half.Offset), After = before.Content };
     }
 
     private void Check(Machine machine, string when)

@@ -72,7 +72,8 @@ internal sealed record HalfDone(string Path, long Offset, long Length, SparseCon
 /// <summary>What is known of a node by looking.</summary>
 internal sealed record NodeView
 {
-    private const int WordBytes = 8;
+    /// <summary>What memory changes whole.</summary>
+    public const int WordBytes = 8;
 
     public required NodeAttributes Attributes { get; init; }
 

@@ -94,6 +94,9 @@ internal sealed class TreeWorkloadPlan(int seed)
         AfterFilling("a map's block becomes data",
             [new(TreeAction.Create, "e"), new(TreeAction.Write, "a", Offset: 1 << 20, Length: 100), new(TreeAction.Write, "a", Offset: 2 << 20, Length: 100)],
             [new(TreeAction.SetSize, "a", Offset: 0), new(TreeAction.Write, "e", Length: 16384), new(TreeAction.Remove, "e"), new(TreeAction.Write, "a", Offset: 1 << 20, Length: 100)]),
+        AfterFilling("a file's blocks become another's",
+            [new(TreeAction.Create, "e"), new(TreeAction.Write, "e", Length: 40960), new(TreeAction.Create, "b")],
+            [new(TreeAction.Remove, "e"), new(TreeAction.Write, "b", Offset: 100, Length: 50), new(TreeAction.SetSize, "b", Offset: 3000), new(TreeAction.Write, "b", Offset: 9000, Length: 10)]),
     ];
 
     /// <summary>How many workloads of one or two operations there are.</summary>

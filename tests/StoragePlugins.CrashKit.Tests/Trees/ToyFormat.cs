@@ -24,6 +24,9 @@ public enum ToyFault
     /// <summary>A rename is two changes, each of them durable.</summary>
     RenamesInTwoSteps,
 
+    /// <summary>An append is a larger size and then the bytes, each of them durable.</summary>
+    GrowsBeforeItWrites,
+
     /// <summary>Time stamps are not kept.</summary>
     ForgetsTimes,
 
@@ -149,7 +152,7 @@ internal sealed class ToyFormat(ToyFault fault) : IBlockFormat
         public IVirtualDisk OpenDisk(string name) => throw new DiagnosticException("SP3021", "a toy has no disks", _storage.Name);
 
         public T? GetCapability<T>() where T : class =>
-            typeof(T) != typeof(IFileTree) ? this as T : (T)(_fault == ToyFault.RenamesInTwoSteps ? (IFileTree)new TwoStepRename(_tree) : _tree);
+            typeof(T) != typeof(IFileTree) ? this as T : (T)(_fault is ToyFault.RenamesInTwoSteps or ToyFault.GrowsBeforeItWrites ? (IFileTree)new TwoStepTree(_tree, _fault) : _tree);
 
         public void Close()
         {

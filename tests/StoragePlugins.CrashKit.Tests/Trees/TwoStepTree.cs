@@ -2,8 +2,8 @@ using StoragePlugins.CrashKit.Trees;
 
 namespace StoragePlugins.CrashKit.Tests.Trees;
 
-/// <summary>A tree whose rename is a link and an unlink, as programs did before there was rename(2).</summary>
-internal sealed class TwoStepRename(ModelTree tree) : IFileTree
+/// <summary>A tree that does in two steps what is one: a rename as a link and an unlink, or an append as a size and bytes.</summary>
+internal sealed class TwoStepTree(ModelTree tree, ToyFault fault) : IFileTree
 {
     public ulong RootNode => tree.RootNode;
 
@@ -15,6 +15,7 @@ internal sealed class TwoStepRename(ModelTree tree) : IFileTree
 
     public FileError Rename(ulong parent, ReadOnlySpan<byte> name, ulong newParent, ReadOnlySpan<byte> newName, RenameMode mode)
     {
+        if (fault != ToyFault.RenamesInTwoSteps) return tree.Rename(parent, name, newParent, newName, mode);
         FileError found = tree.Lookup(parent, name, out NodeAttributes node);
         if (found != FileError.None || node.Kind == NodeKind.Directory || mode == RenameMode.Exchange || tree.Lookup(newParent, newName, out NodeAttributes other) == FileError.None)
             return tree.Rename(parent, name, newParent, newName, mode);
@@ -51,7 +52,13 @@ internal sealed class TwoStepRename(ModelTree tree) : IFileTree
 
     public FileError Write(ulong node, long offset, ReadOnlySpan<byte> data) => tree.Write(node, offset, data);
 
-    public FileError Append(ulong node, ReadOnlySpan<byte> data, out long offset) => tree.Append(node, data, out offset);
+    public FileError Append(ulong node, ReadOnlySpan<byte> data, out long offset)
+    {
+        if (fault != ToyFault.GrowsBeforeItWrites || tree.GetAttributes(node, out NodeAttributes before) != FileError.None) return tree.Append(node, data, out offset);
+        offset = before.Size;
+        FileError grown = tree.SetAttributes(node, new AttributeChange { Size = before.Size + data.Length }, out _);
+        return grown == FileError.None ? tree.Write(node, offset, data) : grown;
+    }
 
     public FileError Allocate(ulong node, AllocationMode mode, long offset, long length) => tree.Allocate(node, mode, offset, length);
 
