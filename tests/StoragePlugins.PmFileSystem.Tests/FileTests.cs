@@ -164,6 +164,27 @@ public class FileTests
         Assert.True(region.Tree.Statistics.FreeBlocks >= free + 25);
     }
 
+    // The kit found a state in which the time of a hole was there and the hole was not.
+    [Theory]
+    [InlineData(0, 4)]
+    [InlineData(14, 18)]
+    [InlineData(16, 500)]
+    public void A_hole_within_one_leaf_and_its_time_come_in_one_record(int first, int end)
+    {
+        using var region = new Region();
+        using PmFile file = region.System.CreateFile("a");
+        file.Write(0, Random(600 * 4096, 1));
+        region.Tree.Lookup(1, "a"u8, out NodeAttributes node);
+        Thread.Sleep(20);
+        long records = region.System.JournalTotals.Records;
+        Assert.Equal(FileError.None, region.Tree.Allocate(node.Node, AllocationMode.PunchHole, first * 4096, (end - first) * 4096));
+        Assert.Equal(records + 1, region.System.JournalTotals.Records);
+        region.Tree.Forget(node.Node, 1);
+        NodeAttributes after = region.System.GetAttributes("a");
+        Assert.True(after.ModificationTime > node.ModificationTime);
+        Assert.Equal(node.AllocatedBytes - ((end - first) * 4096), after.AllocatedBytes);
+    }
+
     [Fact]
     public void A_stream_reads_what_a_stream_wrote()
     {

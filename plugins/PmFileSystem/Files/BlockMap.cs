@@ -61,27 +61,33 @@ internal sealed class BlockMap(Volume volume)
         return true;
     }
 
-    /// <summary>Takes blocks out of a file and gives them back, in as many transactions as it takes. The inode is locked.</summary>
+    /// <summary>Takes blocks out of a file and gives them back. The inode is locked.</summary>
+    /// <remarks>A transaction for each leaf of the map, from the end on; the last one takes the blocks that the inode names itself with it. So a hole within one leaf
+    /// comes as a whole.</remarks>
     /// <param name="number">The inode.</param>
     /// <param name="from">First block's index.</param>
     /// <param name="to">The index behind the last.</param>
-    public void Unmap(uint number, long from, long to)
+    /// <param name="time">What each transaction sets the times of change to; 0 to let them be.</param>
+    public void Unmap(uint number, long from, long to, long time = 0)
     {
         Span<ulong> nodes = stackalloc ulong[PmLayout.MostHeight];
-        long least = Math.Max(from, PmLayout.DirectBlocks);
-        if (from < PmLayout.DirectBlocks) UnmapDirect(number, (int)from, (int)Math.Min(to, PmLayout.DirectBlocks));
-        while (to > least)
+        (long end, bool isMore) = (to, true);
+        while (isMore)
         {
             Transaction transaction = volume.Journal.Begin();
             ref InodeRecord inode = ref transaction.Edit(number);
-            if (inode.Root == 0) break;
-            long last = Math.Min(to - 1, (1L << (PmLayout.FanOutShift * inode.Height)) - 1);
-            if (last < least || !TryFindLastLeaf(_region.Checked(inode.Root), inode.Height - 1, last >> PmLayout.FanOutShift, nodes, out long leafIndex)) break;
-            long first = leafIndex << PmLayout.FanOutShift;
-            if (first + PmLayout.FanOut <= least) break;
-            UnmapInLeaf(transaction, ref inode, nodes, leafIndex, SlotWithin(least, first), SlotWithin(to, first));
+            isMore = false;
+            if (TryFindLastLeaf(inode, from, to, nodes, out long first))
+            {
+                // What is dropped is still there at home, but behind what is looked for next.
+                UnmapInLeaf(transaction, ref inode, nodes, first >> PmLayout.FanOutShift, SlotWithin(Math.Max(from, PmLayout.DirectBlocks), first), SlotWithin(to, first));
+                to = first;
+                isMore = inode.Root != 0 && TryFindLastLeaf(inode, from, to, nodes, out _);
+            }
+
+            if (!isMore && from < PmLayout.DirectBlocks) FreeDirect(transaction, ref inode, (int)from, (int)Math.Min(end, PmLayout.DirectBlocks));
+            if (time != 0) inode.ModificationTime = inode.ChangeTime = time;
             volume.Commit(transaction);
-            to = first;
         }
     }
 
@@ -100,14 +106,6 @@ internal sealed class BlockMap(Volume volume)
             ((Span<ulong>)inode.Direct).Slice(i, (int)run.Count).Clear();
             i += (int)run.Count;
         }
-    }
-
-    private void UnmapDirect(uint number, int from, int to)
-    {
-        Transaction transaction = volume.Journal.Begin();
-        ref InodeRecord inode = ref transaction.Edit(number);
-        FreeDirect(transaction, ref inode, from, to);
-        volume.Commit(transaction);
     }
 
     private void UnmapInLeaf(Transaction transaction, ref InodeRecord inode, ReadOnlySpan<ulong> nodes, long leafIndex, int from, int to)
@@ -148,6 +146,18 @@ internal sealed class BlockMap(Volume volume)
             transaction.SetWord(OffsetOf(nodes[level + 1], slot), 0);
             return;
         }
+    }
+
+    // The last leaf with blocks of a range behind those that the inode names.
+    private bool TryFindLastLeaf(in InodeRecord inode, long from, long to, Span<ulong> nodes, out long first)
+    {
+        first = 0;
+        long least = Math.Max(from, PmLayout.DirectBlocks);
+        if (inode.Root == 0) return false;
+        long last = Math.Min(to - 1, (1L << (PmLayout.FanOutShift * inode.Height)) - 1);
+        if (last < least || !TryFindLastLeaf(_region.Checked(inode.Root), inode.Height - 1, last >> PmLayout.FanOutShift, nodes, out long leafIndex)) return false;
+        first = leafIndex << PmLayout.FanOutShift;
+        return first + PmLayout.FanOut > least;
     }
 
     // The last leaf that is not behind a place. nodes[0] becomes the leaf, those above it its parents.

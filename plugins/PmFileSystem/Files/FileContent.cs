@@ -321,21 +321,21 @@ internal sealed class FileContent(Volume volume)
     {
         if (from >= to) return;
         Transaction transaction = volume.Journal.Begin();
-        long first = BlocksOf(from), last = to >> PmLayout.BlockShift;
-        if (!unmaps || first >= last)
+        long first = BlocksOf(from), last = to >> PmLayout.BlockShift, now = volume.Clock.Now();
+        if (unmaps && first < last)
         {
-            ZeroMapped(transaction, inode, from, to);
-        }
-        else
-        {
+            // The zeros around the hole are durable before it is there.
             ZeroMapped(transaction, inode, from, first << PmLayout.BlockShift);
             ZeroMapped(transaction, inode, last << PmLayout.BlockShift, to);
+            volume.Commit(transaction);
+            Map.Unmap(number, first, last, now);
+            return;
         }
 
+        ZeroMapped(transaction, inode, from, to);
         ref InodeRecord changed = ref transaction.Edit(number);
-        changed.ModificationTime = changed.ChangeTime = volume.Clock.Now();
+        changed.ModificationTime = changed.ChangeTime = now;
         volume.Commit(transaction);
-        if (unmaps && first < last) Map.Unmap(number, first, last);
     }
 
     // The place behind a block of the file, 0 where there is none.
