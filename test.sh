@@ -42,10 +42,12 @@ install_clients
 dotnet restore --locked-mode StoragePlugins.sln
 dotnet build -c Release --no-restore StoragePlugins.sln
 
-# One project after the other: the tests count host flushes, memory and time on machines with few cores.
+# Projects that count host flushes, memory and time run one after the other on machines with few cores; the others two at a time.
 rm -rf "$RESULTS"
 status=0
-dotnet test -c Release --no-build -m:1 --logger "trx;LogFilePrefix=tests" --results-directory "$RESULTS" StoragePlugins.sln ${arguments[@]+"${arguments[@]}"} || status=$?
+run_tests() { dotnet test -c Release --no-build "-m:$1" "-p:TestGroup=$2" --logger "trx;LogFilePrefix=tests-$2" --results-directory "$RESULTS" StoragePlugins.sln "${@:3}" || status=$?; }
+run_tests 2 together ${arguments[@]+"${arguments[@]}"}
+run_tests 1 alone ${arguments[@]+"${arguments[@]}"}
 
 total=$(sum_of total) executed=$(sum_of executed) passed=$(sum_of passed)
 failed=$((executed - passed)) skipped=$((total - executed))

@@ -528,11 +528,11 @@ internal sealed class PmTree : IFileTree
         _volume.Commit(transaction);
     }
 
-    private static void End(Transaction transaction, uint number, ref InodeRecord inode)
+    private void End(Transaction transaction, uint number, ref InodeRecord inode)
     {
-        if (inode.Attributes != 0) transaction.Free(new BlockRun(inode.Attributes, 1));
-        if (inode.Kind == NodeKind.File) BlockMap.FreeDirect(transaction, ref inode, 0, PmLayout.DirectBlocks);
-        else if (inode.Kind == NodeKind.SymbolicLink && inode.Size > PmLayout.InlineTargetBytes) transaction.Free(new BlockRun(inode.Direct[0], 1));
+        if (inode.Attributes != 0) transaction.Free(new BlockRun(_region.Checked(inode.Attributes), 1));
+        if (inode.Kind == NodeKind.File) _content.Map.FreeDirect(transaction, ref inode, 0, PmLayout.DirectBlocks);
+        else if (inode.Kind == NodeKind.SymbolicLink && inode.Size > PmLayout.InlineTargetBytes) transaction.Free(new BlockRun(_region.Checked(inode.Direct[0]), 1));
         uint generation = inode.Generation;
         inode = default;
         inode.Generation = generation;

@@ -16,7 +16,7 @@ internal sealed class BlockMap(Volume volume)
     /// <returns>The first block, 0 for a hole, and how many follow each other. A run may go on behind its end.</returns>
     public BlockRun Find(in InodeRecord inode, long index, long most)
     {
-        if (index < PmLayout.DirectBlocks) return RunIn(((ReadOnlySpan<ulong>)inode.Direct)[(int)index..], most);
+        if (index < PmLayout.DirectBlocks) return Judged(RunIn(((ReadOnlySpan<ulong>)inode.Direct)[(int)index..], most));
         if (inode.Root == 0 || index >> (PmLayout.FanOutShift * inode.Height) != 0) return new BlockRun(0, most);
         if (inode.Height > PmLayout.MostHeight) throw _region.Damaged($"a block map is {inode.Height} levels high");
         ulong node = _region.Checked(inode.Root);
@@ -32,7 +32,7 @@ internal sealed class BlockMap(Volume volume)
             node = _region.Checked(next);
         }
 
-        return RunIn(_region.Pointers(node)[SlotOf(index, 0)..], most);
+        return Judged(RunIn(_region.Pointers(node)[SlotOf(index, 0)..], most));
     }
 
     /// <summary>Maps a run of new blocks into a hole.</summary>
@@ -86,11 +86,11 @@ internal sealed class BlockMap(Volume volume)
     }
 
     /// <summary>Takes the blocks named by the inode itself out of it.</summary>
-    public static void FreeDirect(Transaction transaction, ref InodeRecord inode, int from, int to)
+    public void FreeDirect(Transaction transaction, ref InodeRecord inode, int from, int to)
     {
         for (int i = from; i < to;)
         {
-            BlockRun run = RunIn(((ReadOnlySpan<ulong>)inode.Direct)[i..to], to - i);
+            BlockRun run = Judged(RunIn(((ReadOnlySpan<ulong>)inode.Direct)[i..to], to - i));
             if (run.First != 0)
             {
                 transaction.Free(run);
@@ -115,7 +115,7 @@ internal sealed class BlockMap(Volume volume)
         ReadOnlySpan<ulong> slots = _region.Pointers(nodes[0]);
         for (int slot = from; slot < to;)
         {
-            BlockRun run = RunIn(slots[slot..to], to - slot);
+            BlockRun run = Judged(RunIn(slots[slot..to], to - slot));
             if (run.First != 0)
             {
                 transaction.Free(run);
@@ -222,6 +222,15 @@ internal sealed class BlockMap(Volume volume)
 
         inode.Blocks++;
         return true;
+    }
+
+    // A damaged map must not lead to the journal, or to what is not there.
+    private BlockRun Judged(BlockRun run)
+    {
+        if (run.First == 0) return run;
+        _region.Checked(run.First);
+        _region.Checked(run.First + (ulong)run.Count - 1);
+        return run;
     }
 
     private static BlockRun RunIn(ReadOnlySpan<ulong> slots, long most)

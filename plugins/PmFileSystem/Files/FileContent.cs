@@ -220,8 +220,9 @@ internal sealed class FileContent(Volume volume)
 
     private bool HasRoom(long blocks)
     {
-        if (volume.Blocks.Free < blocks && volume.Blocks.AnyWaiting) volume.Journal.Checkpoint();
-        return volume.Blocks.Free >= blocks;
+        if (volume.Blocks.HasFree(blocks)) return true;
+        if (volume.Blocks.AnyWaiting) volume.Journal.Checkpoint();
+        return volume.Blocks.HasFree(blocks);
     }
 
     private bool GiveUp(Transaction transaction)
@@ -246,7 +247,7 @@ internal sealed class FileContent(Volume volume)
     {
         // Not beyond what the inode, or the same leaf of the map, can name.
         long limit = index <= PmLayout.DirectBlocks ? PmLayout.DirectBlocks - index : -index & (PmLayout.FanOut - 1);
-        long want = Math.Min(Math.Min(Math.Clamp(inode.Blocks, LeastAhead, MostAhead), limit), volume.Blocks.Free / PartAhead);
+        long want = Math.Min(Math.Min(Math.Clamp(inode.Blocks, LeastAhead, MostAhead), limit), volume.Blocks.KnownFree / PartAhead);
         if (want <= 0 || Map.Find(before, index, want) is not { First: 0 } hole) return;
         want = Math.Min(want, hole.Count);
         if (volume.Blocks.TakeAt(goal, want) is not (> 0 and long count)) return;

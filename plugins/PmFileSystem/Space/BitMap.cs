@@ -1,5 +1,4 @@
 using System.Numerics;
-using System.Runtime.InteropServices;
 
 namespace StoragePlugins.PmFileSystem.Space;
 
@@ -10,8 +9,6 @@ internal sealed class BitMap(ulong[] words)
 
     public bool this[long bit] => (words[bit >> 6] >> (int)(bit & 63) & 1) != 0;
 
-    public static BitMap Load(ReadOnlySpan<byte> bytes) => new(MemoryMarshal.Cast<byte, ulong>(bytes).ToArray());
-
     public long CountZeros(long from, long to)
     {
         long zeros = 0;
@@ -19,7 +16,7 @@ internal sealed class BitMap(ulong[] words)
         {
             if ((bit & 63) == 0 && to - bit >= 64)
             {
-                // Whole words: the whole bitmap is counted at each opening.
+                // Whole words, most of them.
                 foreach (ulong word in words.AsSpan((int)(bit >> 6), (int)((to - bit) >> 6))) zeros += BitOperations.PopCount(~word);
                 bit = to & ~63L;
                 continue;

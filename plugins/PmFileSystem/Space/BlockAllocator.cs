@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using StoragePlugins.PmFileSystem.Layout;
 
 namespace StoragePlugins.PmFileSystem.Space;
@@ -11,7 +12,7 @@ internal readonly record struct BlockRun(ulong First, long Count);
 /// Who may take which block: in memory, ahead of the bitmap on the medium, which follows with each transaction.
 /// </summary>
 /// <remarks>
-/// <para>Thread-safe; a lock a group of 128 MiB, so that writers far from each other do not meet. A bit a block.</para>
+/// <para>Thread-safe; a lock a group of 128 MiB, read when it is first needed, so that writers far from each other do not meet. A bit a block.</para>
 /// <para>A block that held a map or a directory may be named by records that still matter; a replay would put their words over whatever the block holds by then.
 /// So it waits (<see cref="GiveBackLater"/>) until the journal has been emptied.</para>
 /// </remarks>
@@ -22,37 +23,51 @@ internal sealed class BlockAllocator
     /// <summary>Runs looked at in a group before the longest seen is taken.</summary>
     private const int RunsConsidered = 64;
 
+    private readonly PmRegion _region;
+    private readonly ulong[] _words;
     private readonly BitMap _taken;
     private readonly Group[] _groups;
     private readonly Lock _waitingGate = new();
     private List<ulong> _waiting = [];
     private long _free;
+    private int _notLoaded;
 
     public BlockAllocator(PmRegion region)
     {
         Geometry geometry = region.Geometry;
-        long bytes = Geometry.BitmapBytes(geometry.Blocks);
-        ulong[] words = new ulong[bytes / sizeof(ulong)];
-        for (long done = 0; done < bytes; done += PmLayout.BlockBytes)
-            System.Runtime.InteropServices.MemoryMarshal.Cast<byte, ulong>(region.View(geometry.BlockBitmap + done, PmLayout.BlockBytes)).CopyTo(words.AsSpan((int)(done / sizeof(ulong))));
-        _taken = new BitMap(words);
-        // Whatever the bitmap says: only blocks for data are ever handed out.
-        _taken.Set(0, geometry.FirstDataBlock, true);
-        _taken.Set(geometry.EndOfData, _taken.Length - geometry.EndOfData, true);
-        _groups = [.. Enumerable.Range(0, (int)((geometry.Blocks + GroupBlocks - 1) / GroupBlocks)).Select(i =>
-        {
-            long first = (long)i * GroupBlocks, end = Math.Min(first + GroupBlocks, _taken.Length);
-            return new Group(first, end) { Free = _taken.CountZeros(first, end), Cursor = first };
-        })];
-        _free = _groups.Sum(group => group.Free);
+        _region = region;
+        _words = new ulong[Geometry.BitmapBytes(geometry.Blocks) / sizeof(ulong)];
+        _taken = new BitMap(_words);
+        _groups = [.. Enumerable.Range(0, (int)((geometry.Blocks + GroupBlocks - 1) / GroupBlocks)).Select(i => new Group((long)i * GroupBlocks, (i + 1L) * GroupBlocks))];
+        _notLoaded = _groups.Length;
         Total = geometry.EndOfData - geometry.FirstDataBlock;
     }
 
     /// <summary>Blocks for data.</summary>
     public long Total { get; }
 
-    /// <summary>Blocks that can be taken, those that wait not counted.</summary>
-    public long Free => Volatile.Read(ref _free);
+    /// <summary>Free blocks of the groups that are known; those that wait not counted.</summary>
+    public long KnownFree => Volatile.Read(ref _free);
+
+    /// <summary>Blocks that can be taken, those that wait not counted. Looks at all groups.</summary>
+    public long Free
+    {
+        get
+        {
+            for (int i = 0; Volatile.Read(ref _notLoaded) > 0 && i < _groups.Length; i++) Load(_groups[i]);
+            return KnownFree;
+        }
+    }
+
+    /// <summary>Whether so many blocks can be taken.</summary>
+    public bool HasFree(long blocks) => KnownFree >= blocks || Free >= blocks;
+
+    /// <summary>Gets to know the groups of some blocks. To be called before a change of their bits on the medium is committed: afterwards a group that is
+    /// read for the first time would show them free before they are given back here.</summary>
+    public void Know(BlockRun run)
+    {
+        for (long group = (long)run.First / GroupBlocks; group <= ((long)run.First + run.Count - 1) / GroupBlocks; group++) Load(_groups[group]);
+    }
 
     /// <summary>Blocks wait for the journal to be emptied.</summary>
     public bool AnyWaiting
@@ -73,6 +88,7 @@ internal sealed class BlockAllocator
         for (int i = 0; i < _groups.Length; i++)
         {
             Group group = _groups[(start + i) % _groups.Length];
+            Load(group);
             if (Volatile.Read(ref group.Free) == 0) continue;
             lock (group.Gate)
             {
@@ -90,6 +106,7 @@ internal sealed class BlockAllocator
     {
         if (first >= (ulong)_taken.Length) return 0;
         Group group = _groups[(long)first / GroupBlocks];
+        Load(group);
         lock (group.Gate)
         {
             long count = _taken.Find(true, (long)first, Math.Min(group.End, (long)first + want)) - (long)first;
@@ -105,6 +122,7 @@ internal sealed class BlockAllocator
         {
             Group group = _groups[first / GroupBlocks];
             long next = Math.Min(end, group.End);
+            Load(group);
             lock (group.Gate)
             {
                 _taken.Set(first, next - first, false);
@@ -133,6 +151,26 @@ internal sealed class BlockAllocator
         }
 
         foreach (ulong block in waiting) GiveBack(new BlockRun(block, 1));
+    }
+
+    // The bitmap's block of a group is read when it is first needed: an image opens at any size as fast as a small one.
+    private void Load(Group group)
+    {
+        if (group.IsLoaded) return;
+        lock (group.Gate)
+        {
+            if (group.IsLoaded) return;
+            Geometry geometry = _region.Geometry;
+            ReadOnlySpan<byte> bits = _region.View(geometry.BlockBitmap + (group.First / 8), PmLayout.BlockBytes);
+            MemoryMarshal.Cast<byte, ulong>(bits).CopyTo(_words.AsSpan((int)(group.First / 64)));
+            // Whatever the bitmap says: only blocks for data are ever handed out.
+            if (geometry.FirstDataBlock > group.First) _taken.Set(group.First, Math.Min(geometry.FirstDataBlock, group.End) - group.First, true);
+            if (geometry.EndOfData < group.End) _taken.Set(Math.Max(geometry.EndOfData, group.First), group.End - Math.Max(geometry.EndOfData, group.First), true);
+            group.Free = _taken.CountZeros(group.First, group.End);
+            Interlocked.Add(ref _free, group.Free);
+            group.IsLoaded = true;
+            Interlocked.Decrement(ref _notLoaded);
+        }
     }
 
     private bool TryTakeIn(Group group, long goal, long want, out BlockRun run)
@@ -186,7 +224,9 @@ internal sealed class BlockAllocator
 
         public Lock Gate { get; } = new();
 
-        public long Cursor { get; set; }
+        public long Cursor { get; set; } = first;
+
+        public volatile bool IsLoaded;
 
         public long Free;
     }
