@@ -93,7 +93,7 @@ internal sealed class TreeJudge(TestedPipeline pipeline, TreeRun run, ExplorerSe
             throw new InvariantBrokenException(Invariant.I4Durable, $"{returned} operations had returned, none was under way, and {without} (power cut at tick {tick})");
         string? with = underWay.After is null ? "it was never done" : TreeView.Difference(shown, underWay.After, withTimes: true);
         if (with is null) return;
-        if (underWay.Half is { } half && (IsHalf(shown, run.After(returned), half) || IsHalf(shown, underWay.After!, Backwards(half, returned)))) return;
+        if (underWay.Half is { } half && (IsHalf(shown, run.After(returned), half) || IsHalf(shown, underWay.After!, Backwards(half, run.After(returned).Paths[half.Path], underWay.After!.Paths[half.Path])))) return;
         throw new InvariantBrokenException(
             Invariant.I7Atomic, $"operation {underWay.Number} ({underWay.Operation}) was under way; the tree is neither as before it ({without}) nor as after it ({with}) (power cut at tick {tick})");
     }
@@ -103,10 +103,10 @@ internal sealed class TreeJudge(TestedPipeline pipeline, TreeRun run, ExplorerSe
         expected.Paths.ContainsKey(half.Path) && TreeView.Difference(shown, expected, withTimes: true, half) is null;
 
     // Where the rest counts already, bytes that were there before may still be old. Those behind the old end may not: a size never shows what is not there.
-    private HalfDone Backwards(HalfDone half, int returned)
+    internal static HalfDone Backwards(HalfDone half, NodeView before, NodeView after)
     {
-        NodeView before = run.After(returned).Paths[half.Path];
-        long end = Math.Min(half.Offset + half.Length, before.Attributes.Size / NodeView.WordBytes * NodeView.WordBytes);
+        long end = half.Offset + half.Length;
+        if (after.Attributes.Size > before.Attributes.Size) end = Math.Min(end, before.Attributes.Size / NodeView.WordBytes * NodeView.WordBytes);
         return half with { Length = Math.Max(0, end - half.Offset), After = before.Content };
     }
 
