@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using StoragePlugins.CrashKit.Checking;
 using StoragePlugins.CrashKit.Exploring;
 using StoragePlugins.CrashKit.Faults;
@@ -22,19 +21,14 @@ public sealed class CrashTest : ICrashTestRun
     /// <summary>About so many bytes of disk: enough for several tables, few enough to read whole in microseconds.</summary>
     private const long DiskBytes = 256 << 10;
 
-    private static readonly TimeSpan BetweenLooks = TimeSpan.FromMilliseconds(200);
-
     private const int LeastBlocks = 12, MostBlocks = 256;
 
     private readonly List<TestedPipeline> _variants;
     private readonly CrashTestSettings _settings;
     private readonly StateLedger _ledger = new();
     private readonly FaultTally _faults = new();
-    private readonly List<CrashFailure> _failures = [];
-    private readonly Stopwatch _clock = new();
+    private readonly WorkerPool<CrashFailure> _workers;
     private readonly List<WorkloadPlan> _plans = [];
-    private long _nextWorkload;
-    private long _workloads;
     private long _traceEvents;
 
     /// <summary>Prepares a run.</summary>
@@ -44,6 +38,7 @@ public sealed class CrashTest : ICrashTestRun
     {
         ArgumentOutOfRangeException.ThrowIfZero(variants.Count);
         (_variants, _settings) = ([.. variants], settings);
+        _workers = new WorkerPool<CrashFailure>(settings, _ledger, "crash test", static (subject, hang) => subject with { Hang = hang });
     }
 
     /// <summary>The models that a pipeline is to be tested under: memory where it maps some; otherwise disks, and disks that keep barriers when it uses barriers.</summary>
@@ -61,55 +56,29 @@ public sealed class CrashTest : ICrashTestRun
     }
 
     /// <summary>Where the run stands. From any thread.</summary>
-    public CrashTestReport Progress()
+    public CrashTestReport Progress() => new()
     {
-        lock (_failures)
-        {
-            return new CrashTestReport
-            {
-                Pipeline = _variants[0].Name,
-                Variants = [.. _variants.Select(variant => variant.Variant)],
-                Model = _settings.Model,
-                Seed = _settings.Seed,
-                States = _ledger.States,
-                DistinctStates = _ledger.DistinctStates,
-                JudgedStates = _ledger.Judged,
-                ByTier = _ledger.JudgedByTier,
-                Faults = _faults.Counts(),
-                Workloads = Interlocked.Read(ref _workloads),
-                TraceEvents = Interlocked.Read(ref _traceEvents),
-                Elapsed = _clock.Elapsed,
-                Failures = [.. _failures],
-            };
-        }
-    }
+        Pipeline = _variants[0].Name,
+        Variants = [.. _variants.Select(variant => variant.Variant)],
+        Model = _settings.Model,
+        Seed = _settings.Seed,
+        States = _ledger.States,
+        DistinctStates = _ledger.DistinctStates,
+        JudgedStates = _ledger.Judged,
+        ByTier = _ledger.JudgedByTier,
+        Faults = _faults.Counts(),
+        Workloads = _workers.Workloads,
+        TraceEvents = Interlocked.Read(ref _traceEvents),
+        Elapsed = _workers.Elapsed,
+        Failures = _workers.Failures,
+    };
 
     /// <summary>Runs until the budget is spent or enough failures were found.</summary>
     /// <exception cref="DiagnosticException">The pipeline cannot be tested at all.</exception>
     public CrashTestReport Run(CancellationToken cancellation = default)
     {
         MakePlans();
-        using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
-        stop.CancelAfter(_settings.Budget);
-        _clock.Start();
-        var watches = new Watch[_settings.Workers];
-        var workers = new Thread[_settings.Workers];
-        for (int w = 0; w < workers.Length; w++)
-        {
-            Watch watch = watches[w] = new Watch();
-            // A hung recovery must not keep the process.
-            workers[w] = new Thread(() => Work(watch, stop)) { IsBackground = true, Name = $"crash test {w}" };
-            workers[w].Start();
-        }
-
-        for (int w = 0; w < workers.Length; w++)
-        {
-            while (!workers[w].Join(BetweenLooks) && !IsHung(watches[w], stop))
-            {
-            }
-        }
-
-        _clock.Stop();
+        _workers.Run(Explore, cancellation);
         return Progress();
     }
 
@@ -148,27 +117,7 @@ public sealed class CrashTest : ICrashTestRun
         return new WorkloadPlan(_settings.Seed, block, block * Math.Clamp(DiskBytes / block, LeastBlocks, MostBlocks), hasSnapshots, hasResize);
     }
 
-    // I2: whatever takes longer than this does not end.
-    private bool IsHung(Watch watch, CancellationTokenSource stop)
-    {
-        if (watch.Subject is not { } subject || watch.Elapsed < _settings.StateTimeout) return false;
-        Fail(subject with { Hang = new InvariantBrokenException(Invariant.I2RecoveryEnds, $"{watch.What} has not ended after {_settings.StateTimeout.TotalSeconds:0} seconds") }, stop);
-        return true;
-    }
-
-    private void Work(Watch watch, CancellationTokenSource stop)
-    {
-        while (!stop.IsCancellationRequested)
-        {
-            long number = Interlocked.Increment(ref _nextWorkload) - 1, index = _settings.FirstWorkload + number;
-            if (number >= _settings.MaxWorkloads) return;
-            Explore(index, watch, stop);
-            Interlocked.Increment(ref _workloads);
-            if (_ledger.DistinctStates >= _settings.MaxDistinctStates) stop.Cancel();
-        }
-    }
-
-    private void Explore(long index, Watch watch, CancellationTokenSource stop)
+    private void Explore(long index, WorkerPool<CrashFailure>.Watch watch, CancellationToken stop)
     {
         int variant = (int)(index % _variants.Count);
         TestedPipeline pipeline = _variants[variant];
@@ -183,7 +132,7 @@ public sealed class CrashTest : ICrashTestRun
         failure = failure with { Run = run };
         if (run.Problem is not null)
         {
-            Fail(failure, stop);
+            _workers.Fail(failure);
             return;
         }
 
@@ -198,24 +147,24 @@ public sealed class CrashTest : ICrashTestRun
         return depth with { ForeignTurn = WorkloadPlan.Seeded(_settings.Seed, index, salt: 3).Next(depth.ForeignEvery) };
     }
 
-    private void ExploreStates(CrashFailure failure, WorkloadRun run, JudgeDepth depth, Random random, Watch watch, CancellationTokenSource stop)
+    private void ExploreStates(CrashFailure failure, WorkloadRun run, JudgeDepth depth, Random random, WorkerPool<CrashFailure>.Watch watch, CancellationToken stop)
     {
-        var judge = new PipelineJudge(failure.Pipeline, run, failure.Settings, _ledger, depth, random, stop.Token);
+        var judge = new PipelineJudge(failure.Pipeline, run, failure.Settings, _ledger, depth, random, stop);
         var explorer = new StateExplorer(run.Start, run.Trace, failure.Settings, _ledger);
         void Judge(Machine machine, long tick, Tier tier) => watch.While(failure, $"the recovery of a state of tick {tick}", () =>
         {
             judge.Judge(machine, tick, tier);
             return true;
         });
-        foreach (BrokenState broken in explorer.Explore(run.History.TellingTicks, run.History.ObligationAt, Judge, random, stop.Token, run.FirstTick))
+        foreach (BrokenState broken in explorer.Explore(run.History.TellingTicks, run.History.ObligationAt, Judge, random, stop, run.FirstTick))
         {
-            Fail(failure with { State = broken }, stop);
+            _workers.Fail(failure with { State = broken });
             return;
         }
     }
 
     // Errors that the running system meets, each in a run of its own with the power cuts after it; then damage to what the run left.
-    private void ExploreFaults(CrashFailure failure, PersistenceDomain domain, Random random, Watch watch, CancellationTokenSource stop)
+    private void ExploreFaults(CrashFailure failure, PersistenceDomain domain, Random random, WorkerPool<CrashFailure>.Watch watch, CancellationToken stop)
     {
         WorkloadRun run = failure.Run!;
         foreach (DeviceFault fault in RunningFaults.Of(run.Trace, random))
@@ -234,52 +183,16 @@ public sealed class CrashTest : ICrashTestRun
             });
             if (met is { FaultDiedUntold: true, Problem: null }) continue;
             erring = erring with { Run = met };
-            if (met.Problem is not null) Fail(erring, stop);
+            if (met.Problem is not null) _workers.Fail(erring);
             else ExploreStates(erring, met, JudgeDepth.Bare, random, watch, stop);
         }
 
-        var explorer = new FaultExplorer(failure.Pipeline, run, failure.Settings, _ledger, _faults, random, stop.Token);
+        var explorer = new FaultExplorer(failure.Pipeline, run, failure.Settings, _ledger, _faults, random, stop);
         void Watched(string what, Action work) => watch.While(failure, what, () =>
         {
             work();
             return true;
         });
-        foreach (FaultFinding finding in explorer.Explore(Watched)) Fail(failure with { Fault = finding, State = finding.State }, stop);
-    }
-
-    private void Fail(CrashFailure failure, CancellationTokenSource stop)
-    {
-        lock (_failures)
-        {
-            if (_failures.Count >= _settings.StopAfter) return;
-            _failures.Add(failure);
-            if (_failures.Count >= _settings.StopAfter) stop.Cancel();
-        }
-    }
-
-    /// <summary>What a worker does, for the one who watches whether it ends.</summary>
-    private sealed class Watch
-    {
-        private long _since;
-
-        public CrashFailure? Subject { get; private set; }
-
-        public string What { get; private set; } = "";
-
-        public TimeSpan Elapsed => Stopwatch.GetElapsedTime(Volatile.Read(ref _since));
-
-        public T While<T>(CrashFailure subject, string what, Func<T> work)
-        {
-            Volatile.Write(ref _since, Stopwatch.GetTimestamp());
-            (What, Subject) = (what, subject);
-            try
-            {
-                return work();
-            }
-            finally
-            {
-                Subject = null;
-            }
-        }
+        foreach (FaultFinding finding in explorer.Explore(Watched)) _workers.Fail(failure with { Fault = finding, State = finding.State });
     }
 }

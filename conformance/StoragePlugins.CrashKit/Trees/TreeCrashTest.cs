@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using StoragePlugins.CrashKit.Checking;
 using StoragePlugins.CrashKit.Exploring;
 using StoragePlugins.CrashKit.Models;
@@ -16,16 +15,12 @@ namespace StoragePlugins.CrashKit.Trees;
 public sealed class TreeCrashTest : ICrashTestRun
 {
     private static readonly PersistenceDomain[] Domains = [PersistenceDomain.Adr, PersistenceDomain.Eadr, PersistenceDomain.Msync];
-    private static readonly TimeSpan BetweenLooks = TimeSpan.FromMilliseconds(200);
 
     private readonly IReadOnlyList<TestedPipeline> _variants;
     private readonly CrashTestSettings _settings;
     private readonly TreeWorkloadPlan _plan;
     private readonly StateLedger _ledger = new();
-    private readonly List<TreeFailure> _failures = [];
-    private readonly Stopwatch _clock = new();
-    private long _nextWorkload;
-    private long _workloads;
+    private readonly WorkerPool<TreeFailure> _workers;
     private long _traceEvents;
 
     /// <summary>Prepares a run.</summary>
@@ -35,6 +30,7 @@ public sealed class TreeCrashTest : ICrashTestRun
     {
         ArgumentOutOfRangeException.ThrowIfZero(variants.Count);
         (_variants, _settings, _plan) = (variants, settings, new TreeWorkloadPlan(settings.Seed));
+        _workers = new WorkerPool<TreeFailure>(settings, _ledger, "crash test of trees", static (subject, hang) => subject with { Hang = hang });
     }
 
     /// <summary>The pipeline over an image in mapped memory, where its images are trees of files.</summary>
@@ -56,54 +52,28 @@ public sealed class TreeCrashTest : ICrashTestRun
     }
 
     /// <inheritdoc/>
-    public CrashTestReport Progress()
+    public CrashTestReport Progress() => new()
     {
-        lock (_failures)
-        {
-            return new CrashTestReport
-            {
-                Pipeline = _variants[0].Name,
-                Variants = [.. _variants.Select(variant => variant.Variant)],
-                Model = PersistenceModel.Pm,
-                Seed = _settings.Seed,
-                States = _ledger.States,
-                DistinctStates = _ledger.DistinctStates,
-                JudgedStates = _ledger.Judged,
-                ByTier = _ledger.JudgedByTier,
-                Faults = [],
-                Workloads = Interlocked.Read(ref _workloads),
-                TraceEvents = Interlocked.Read(ref _traceEvents),
-                Elapsed = _clock.Elapsed,
-                Failures = [],
-                TreeFailures = [.. _failures],
-            };
-        }
-    }
+        Pipeline = _variants[0].Name,
+        Variants = [.. _variants.Select(variant => variant.Variant)],
+        Model = PersistenceModel.Pm,
+        Seed = _settings.Seed,
+        States = _ledger.States,
+        DistinctStates = _ledger.DistinctStates,
+        JudgedStates = _ledger.Judged,
+        ByTier = _ledger.JudgedByTier,
+        Faults = [],
+        Workloads = _workers.Workloads,
+        TraceEvents = Interlocked.Read(ref _traceEvents),
+        Elapsed = _workers.Elapsed,
+        Failures = [],
+        TreeFailures = _workers.Failures,
+    };
 
     /// <inheritdoc/>
     public CrashTestReport Run(CancellationToken cancellation = default)
     {
-        using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
-        stop.CancelAfter(_settings.Budget);
-        _clock.Start();
-        var watches = new Watch[_settings.Workers];
-        var workers = new Thread[_settings.Workers];
-        for (int w = 0; w < workers.Length; w++)
-        {
-            Watch watch = watches[w] = new Watch();
-            // A hung recovery must not keep the process.
-            workers[w] = new Thread(() => Work(watch, stop)) { IsBackground = true, Name = $"crash test of trees {w}" };
-            workers[w].Start();
-        }
-
-        for (int w = 0; w < workers.Length; w++)
-        {
-            while (!workers[w].Join(BetweenLooks) && !IsHung(watches[w], stop))
-            {
-            }
-        }
-
-        _clock.Stop();
+        _workers.Run(Explore, cancellation);
         return Progress();
     }
 
@@ -128,67 +98,15 @@ public sealed class TreeCrashTest : ICrashTestRun
         return null;
     }
 
-    private void Work(Watch watch, CancellationTokenSource stop)
-    {
-        while (!stop.IsCancellationRequested)
-        {
-            long number = Interlocked.Increment(ref _nextWorkload) - 1, index = _settings.FirstWorkload + number;
-            if (number >= _settings.MaxWorkloads) return;
-            Explore(index, watch, stop);
-            Interlocked.Increment(ref _workloads);
-            if (_ledger.DistinctStates >= _settings.MaxDistinctStates) stop.Cancel();
-        }
-    }
-
-    private void Explore(long index, Watch watch, CancellationTokenSource stop)
+    private void Explore(long index, WorkerPool<TreeFailure>.Watch watch, CancellationToken stop)
     {
         TestedPipeline pipeline = _variants[(int)(index % _variants.Count)];
         Random random = WorkloadPlan.Seeded(_settings.Seed, index, salt: 12);
         var subject = new TreeFailure(pipeline, index, _plan[index / _variants.Count]) { Seed = _settings.Seed, Domain = Domains[random.Next(Domains.Length)] };
-        watch.Begin(subject);
-        TreeFailure? failure = Explore(subject, _ledger, random, stop.Token, (run, tick) => watch.Begin(subject with { Run = run }, $"the recovery of a state of tick {tick}"));
+        watch.Begin(subject, "the workload");
+        TreeFailure? failure = Explore(subject, _ledger, random, stop, (run, tick) => watch.Begin(subject with { Run = run }, $"the recovery of a state of tick {tick}"));
         watch.End();
         if (failure?.Run is { } done) Interlocked.Add(ref _traceEvents, done.Trace.Events.Count);
-        if (failure is not null) Fail(_settings.ShrinksTrees ? TreeShrinker.Shrink(failure) : failure, stop);
-    }
-
-    // I2: whatever takes longer than this does not end.
-    private bool IsHung(Watch watch, CancellationTokenSource stop)
-    {
-        if (watch.Subject is not { } subject || watch.Elapsed < _settings.StateTimeout) return false;
-        Fail(subject with { Hang = new InvariantBrokenException(Invariant.I2RecoveryEnds, $"{watch.What} has not ended after {_settings.StateTimeout.TotalSeconds:0} seconds") }, stop);
-        return true;
-    }
-
-    private void Fail(TreeFailure failure, CancellationTokenSource stop)
-    {
-        lock (_failures)
-        {
-            if (_failures.Count >= _settings.StopAfter) return;
-            _failures.Add(failure);
-            if (_failures.Count >= _settings.StopAfter) stop.Cancel();
-        }
-    }
-
-    /// <summary>What a worker does, for the one who watches whether it ends.</summary>
-    private sealed class Watch
-    {
-        private long _since;
-        private volatile TreeFailure? _subject;
-
-        public TreeFailure? Subject => _subject;
-
-        public string What { get; private set; } = "";
-
-        public TimeSpan Elapsed => Stopwatch.GetElapsedTime(Volatile.Read(ref _since));
-
-        public void Begin(TreeFailure subject, string what = "the workload")
-        {
-            Volatile.Write(ref _since, Stopwatch.GetTimestamp());
-            What = what;
-            _subject = subject;
-        }
-
-        public void End() => _subject = null;
+        if (failure is not null) _workers.Fail(_settings.ShrinksTrees ? TreeShrinker.Shrink(failure) : failure);
     }
 }
