@@ -20,6 +20,8 @@ internal sealed class PmTree : IFileTree
     private readonly FileContent _content;
     private readonly DirectoryIndex _index;
     private readonly DirectoryListing _listing;
+    private readonly NodeLife _life;
+    private readonly Names _names;
     private readonly ExtendedAttributes _attributes;
     private readonly Lock _moving = new();
 
@@ -31,6 +33,8 @@ internal sealed class PmTree : IFileTree
         _index = new DirectoryIndex(volume);
         _listing = new DirectoryListing(volume, _index);
         _attributes = new ExtendedAttributes(volume);
+        _life = new NodeLife(volume, _content, _index);
+        _names = new Names(volume, _index, _life);
     }
 
     /// <summary>What the tree stands on.</summary>
@@ -52,7 +56,7 @@ internal sealed class PmTree : IFileTree
         uint found;
         using (_volume.Locks.Read(directory))
         {
-            FileError error = OpenDirectory(directory, name, out InodeRecord record);
+            FileError error = _names.OpenDirectory(directory, name, out InodeRecord record);
             if (error != FileError.None) return error;
             if (!_index.TryFind(directory, record, name, _index.Hash(name), out EntryPlace place)) return FileError.NotFound;
             found = place.Entry.Inode;
@@ -70,7 +74,7 @@ internal sealed class PmTree : IFileTree
     {
         uint number = Number(node);
         if (!_volume.Held.Release(number, count) || IsReadOnly) return;
-        using (_volume.Locks.Write(number)) DestroyIfGone(number);
+        using (_volume.Locks.Write(number)) _life.DestroyIfGone(number);
     }
 
     public void Closed(ulong node)
@@ -91,7 +95,7 @@ internal sealed class PmTree : IFileTree
         using (_volume.Locks.Read(number))
         {
             FileError error = _volume.Read(number, out InodeRecord record);
-            if (error == FileError.None) attributes = Describe(number, record);
+            if (error == FileError.None) attributes = record.Describe(number);
             return error;
         }
     }
@@ -126,7 +130,7 @@ internal sealed class PmTree : IFileTree
             _volume.Commit(transaction);
             if (change.Size < before.Size) _content.Trim(number);
             _region.ReadInode(number, out InodeRecord after);
-            attributes = Describe(number, after);
+            attributes = after.Describe(number);
             return FileError.None;
         }
     }
@@ -136,7 +140,7 @@ internal sealed class PmTree : IFileTree
         node = default;
         var kind = (NodeKind)(request.Mode >> 12);
         if (!Enum.IsDefined(kind) || kind == NodeKind.SymbolicLink) return FileError.InvalidArgument;
-        return Make(Number(parent), name, request, kind, [], out node);
+        return _names.Make(Number(parent), name, request, kind, [], out node);
     }
 
     public FileError CreateSymbolicLink(ulong parent, ReadOnlySpan<byte> name, ReadOnlySpan<byte> target, in NodeRequest request, out NodeAttributes node)
@@ -144,7 +148,7 @@ internal sealed class PmTree : IFileTree
         node = default;
         if (target.Length == 0 || target.Contains((byte)0)) return FileError.InvalidArgument;
         if (target.Length > PmLayout.MostTargetBytes) return FileError.NameTooLong;
-        return Make(Number(parent), name, request with { Mode = ((uint)NodeKind.SymbolicLink << 12) | 0x1ff }, NodeKind.SymbolicLink, target, out node);
+        return _names.Make(Number(parent), name, request with { Mode = ((uint)NodeKind.SymbolicLink << 12) | 0x1ff }, NodeKind.SymbolicLink, target, out node);
     }
 
     public FileError ReadSymbolicLink(ulong node, Span<byte> target, out int length)
@@ -167,44 +171,18 @@ internal sealed class PmTree : IFileTree
         }
     }
 
-    public FileError Link(ulong node, ulong newParent, ReadOnlySpan<byte> newName, out NodeAttributes attributes)
-    {
-        attributes = default;
-        (uint number, uint directory) = (Number(node), Number(newParent));
-        using (_volume.Locks.Write([number, directory]))
-        {
-            FileError error = OpenForNewName(directory, newName, out ulong hash, out ulong leaf);
-            if (error != FileError.None) return error;
-            error = _volume.Read(number, out InodeRecord record);
-            if (error != FileError.None) return error;
-            if (record.Kind == NodeKind.Directory) return FileError.NotPermitted;
-            if (record.Links == 0) return FileError.NotFound;
-            if (record.Links >= PmLayout.MostLinks) return FileError.TooManyLinks;
-            Transaction transaction = _volume.Journal.Begin();
-            DirectoryIndex.Insert(transaction, leaf, newName, hash, number, record.Kind);
-            long now = _volume.Clock.Now();
-            AddName(transaction, directory, now, 0);
-            ref InodeRecord inode = ref transaction.Edit(number);
-            inode.Links++;
-            inode.ChangeTime = now;
-            _volume.Commit(transaction);
-            _volume.Held.Hold(number);
-            _region.ReadInode(number, out InodeRecord after);
-            attributes = Describe(number, after);
-            return FileError.None;
-        }
-    }
+    public FileError Link(ulong node, ulong newParent, ReadOnlySpan<byte> newName, out NodeAttributes attributes) => _names.Link(Number(node), Number(newParent), newName, out attributes);
 
-    public FileError Remove(ulong parent, ReadOnlySpan<byte> name) => RemoveName(Number(parent), name, isDirectory: false);
+    public FileError Remove(ulong parent, ReadOnlySpan<byte> name) => _names.Remove(Number(parent), name, isDirectory: false);
 
-    public FileError RemoveDirectory(ulong parent, ReadOnlySpan<byte> name) => RemoveName(Number(parent), name, isDirectory: true);
+    public FileError RemoveDirectory(ulong parent, ReadOnlySpan<byte> name) => _names.Remove(Number(parent), name, isDirectory: true);
 
     public FileError Rename(ulong parent, ReadOnlySpan<byte> name, ulong newParent, ReadOnlySpan<byte> newName, RenameMode mode)
     {
         if (mode is not (RenameMode.Replace or RenameMode.Keep or RenameMode.Exchange)) return FileError.InvalidArgument;
         (uint from, uint to) = (Number(parent), Number(newParent));
-        if (from == to) return new Renaming(this, from, to, mode).Run(name, newName);
-        lock (_moving) return new Renaming(this, from, to, mode).Run(name, newName);
+        if (from == to) return new Renaming(_volume, _index, _names, _life, from, to, mode).Run(name, newName);
+        lock (_moving) return new Renaming(_volume, _index, _names, _life, from, to, mode).Run(name, newName);
     }
 
     public FileError Read(ulong node, long offset, Span<byte> buffer, out int read) => _content.Read(Number(node), offset, buffer, out read);
@@ -230,7 +208,7 @@ internal sealed class PmTree : IFileTree
         uint number = Number(node);
         using (_volume.Locks.Read(number))
         {
-            FileError error = OpenDirectory(number, "x"u8, out InodeRecord record);
+            FileError error = _names.OpenDirectory(number, "x"u8, out InodeRecord record);
             if (error == FileError.None) _listing.Visit(number, record, cursor, visitor);
             // A directory that was removed while it was open is empty.
             return error == FileError.NotFound ? FileError.None : error;
@@ -296,27 +274,8 @@ internal sealed class PmTree : IFileTree
         }
     }
 
-    /// <summary>Frees what lost its last name while somebody held it, in an earlier session. Returns how many.</summary>
-    public long DestroyOrphans()
-    {
-        long destroyed = 0;
-        Geometry geometry = _region.Geometry;
-        for (uint first = 0; first < geometry.Inodes; first += 64)
-        {
-            ulong word = _region.Word(geometry.OrphanBitmap + (first / 8));
-            for (; word != 0; word &= word - 1)
-            {
-                uint number = first + (uint)System.Numerics.BitOperations.TrailingZeroCount(word);
-                if (number >= geometry.Inodes) break;
-                _region.ReadInode(number, out InodeRecord record);
-                if (record.Mode == 0 || record.Links != 0) throw _region.Damaged($"inode {number} is marked as an orphan and is none");
-                using (_volume.Locks.Write(number)) DestroyIfGone(number);
-                destroyed++;
-            }
-        }
-
-        return destroyed;
-    }
+    /// <summary>Frees what had lost its last name while somebody held it, in an earlier session. Returns how many.</summary>
+    public long DestroyOrphans() => _life.DestroyOrphans();
 
     /// <summary>The clean end: nobody holds anything any more, what was mapped ahead is given back, everything is home and the image says so.</summary>
     /// <exception cref="DurabilityLostException">A fence failed, now or before: the next opening has to replay the journal.</exception>
@@ -334,352 +293,4 @@ internal sealed class PmTree : IFileTree
 
     // A node's number as an inode's; 0 for what cannot be one.
     private static uint Number(ulong node) => node > uint.MaxValue ? 0 : (uint)node;
-
-    private static FileError Judge(ReadOnlySpan<byte> name)
-    {
-        if (name.Length > PmLayout.MostNameBytes) return FileError.NameTooLong;
-        return name.Length == 0 || name.IndexOfAny((byte)0, (byte)'/') >= 0 || name.SequenceEqual("."u8) || name.SequenceEqual(".."u8)
-            ? FileError.InvalidArgument
-            : FileError.None;
-    }
-
-    private static NodeAttributes Describe(uint number, in InodeRecord record) => new()
-    {
-        Node = number, Generation = record.Generation, Mode = record.Mode, Links = record.Links, UserId = record.UserId, GroupId = record.GroupId, Device = record.Device,
-        Size = record.Size, AllocatedBytes = record.Blocks << PmLayout.BlockShift,
-        AccessTime = record.AccessTime, ModificationTime = record.ModificationTime, ChangeTime = record.ChangeTime, BirthTime = record.BirthTime,
-    };
-
-    // A directory in which a name is looked for.
-    private FileError OpenDirectory(uint number, ReadOnlySpan<byte> name, out InodeRecord record)
-    {
-        FileError error = _volume.Read(number, out record);
-        if (error != FileError.None) return error;
-        if (record.Kind != NodeKind.Directory) return FileError.NotDirectory;
-        return record.Links == 0 ? FileError.NotFound : Judge(name);
-    }
-
-    // A directory, locked for writing, that is to get a name: not taken, and with room for it.
-    private FileError OpenForNewName(uint number, ReadOnlySpan<byte> name, out ulong hash, out ulong leaf)
-    {
-        (hash, leaf) = (0, 0);
-        FileError error = OpenDirectory(number, name, out InodeRecord record);
-        if (error != FileError.None) return error;
-        hash = _index.Hash(name);
-        if (_index.TryFind(number, record, name, hash, out _)) return FileError.Exists;
-        if (IsReadOnly) return FileError.ReadOnly;
-        leaf = _index.MakeRoom(number, name.Length, hash);
-        return leaf == 0 ? FileError.NoSpace : FileError.None;
-    }
-
-    // What the directory itself notes of a further name; directories is the change in the number of directories in it.
-    private static void AddName(Transaction transaction, uint number, long now, int directories)
-    {
-        ref InodeRecord directory = ref transaction.Edit(number);
-        directory.Entries++;
-        directory.Links = (uint)(directory.Links + directories);
-        directory.ModificationTime = directory.ChangeTime = now;
-    }
-
-    private static void TakeName(Transaction transaction, uint number, long now, int directories)
-    {
-        ref InodeRecord directory = ref transaction.Edit(number);
-        directory.Entries--;
-        directory.Links = (uint)(directory.Links - directories);
-        directory.ModificationTime = directory.ChangeTime = now;
-    }
-
-    private FileError Make(uint parent, ReadOnlySpan<byte> name, in NodeRequest request, NodeKind kind, ReadOnlySpan<byte> target, out NodeAttributes node)
-    {
-        node = default;
-        // First, so that it can be locked with the directory: somebody may still ask for it by its number.
-        if (IsReadOnly || !_volume.Inodes.TryTake(out uint number))
-        {
-            FileError reason = Find(parent, name, out _);
-            return reason == FileError.None ? FileError.Exists : reason != FileError.NotFound ? reason : IsReadOnly ? FileError.ReadOnly : FileError.NoSpace;
-        }
-
-        FileError error;
-        using (_volume.Locks.Write([parent, number]))
-        {
-            error = MakeLocked(parent, number, name, request, kind, target, out node);
-            if (error == FileError.None) _volume.Held.Hold(number);
-        }
-
-        if (error != FileError.None) _volume.Inodes.GiveBack(number);
-        return error;
-    }
-
-    private FileError MakeLocked(
-        uint parent, uint number, ReadOnlySpan<byte> name, in NodeRequest request, NodeKind kind, ReadOnlySpan<byte> target, out NodeAttributes node)
-    {
-        node = default;
-        FileError error = OpenForNewName(parent, name, out ulong hash, out ulong leaf);
-        if (error != FileError.None) return error;
-        bool isDirectory = kind == NodeKind.Directory;
-        Transaction transaction = _volume.Journal.Begin();
-        if (isDirectory && transaction.Edit(parent).Links >= PmLayout.MostLinks) return FileError.TooManyLinks;
-        long now = _volume.Clock.Now();
-        ref InodeRecord inode = ref transaction.Edit(number);
-        uint generation = inode.Generation + 1;
-        inode = default;
-        inode.Generation = generation;
-        (inode.Mode, inode.UserId, inode.GroupId) = (request.Mode & 0xffff, request.UserId, request.GroupId);
-        inode.AccessTime = inode.ModificationTime = inode.ChangeTime = inode.BirthTime = now;
-        inode.Links = isDirectory ? 2u : 1u;
-        if (isDirectory) inode.Parent = parent;
-        if (kind is NodeKind.BlockDevice or NodeKind.CharacterDevice) inode.Device = request.Device;
-        if (target.Length > 0 && !TryPutTarget(transaction, ref inode, target)) return FileError.NoSpace;
-        transaction.Bits(ChangeKind.TakeInodes, number, 1);
-        DirectoryIndex.Insert(transaction, leaf, name, hash, number, kind);
-        node = Describe(number, inode);
-        AddName(transaction, parent, now, isDirectory ? 1 : 0);
-        _volume.Commit(transaction);
-        return FileError.None;
-    }
-
-    private bool TryPutTarget(Transaction transaction, ref InodeRecord inode, ReadOnlySpan<byte> target)
-    {
-        inode.Size = target.Length;
-        if (target.Length <= PmLayout.InlineTargetBytes)
-        {
-            target.CopyTo(System.Runtime.InteropServices.MemoryMarshal.AsBytes((Span<ulong>)inode.Direct));
-            return true;
-        }
-
-        if (!_volume.TryTake(transaction, 0, 1, out BlockRun run)) return false;
-        transaction.StoreInPlace((long)run.First << PmLayout.BlockShift, target);
-        inode.Direct[0] = run.First;
-        inode.Blocks = 1;
-        return true;
-    }
-
-    private FileError RemoveName(uint parent, ReadOnlySpan<byte> name, bool isDirectory)
-    {
-        while (true)
-        {
-            FileError error = Find(parent, name, out uint number);
-            if (error != FileError.None) return error;
-            using (_volume.Locks.Write([parent, number]))
-            {
-                error = OpenDirectory(parent, name, out InodeRecord directory);
-                if (error != FileError.None) return error;
-                if (!_index.TryFind(parent, directory, name, _index.Hash(name), out EntryPlace place)) return FileError.NotFound;
-                // Another one has taken the name meanwhile.
-                if (place.Entry.Inode != number) continue;
-                error = _volume.Read(number, out InodeRecord record);
-                if (error != FileError.None) throw _region.Damaged($"a name of directory {parent} refers to inode {number}, which is free");
-                if (isDirectory != (record.Kind == NodeKind.Directory)) return isDirectory ? FileError.NotDirectory : FileError.IsDirectory;
-                if (isDirectory && record.Entries > 0) return FileError.NotEmpty;
-                if (IsReadOnly) return FileError.ReadOnly;
-                Transaction transaction = _volume.Journal.Begin();
-                DirectoryLeaf.Remove(transaction.EditLeaf(place.Leaf), place.Entry.Offset);
-                long now = _volume.Clock.Now();
-                TakeName(transaction, parent, now, isDirectory ? 1 : 0);
-                bool isGone = DropName(transaction, number, now);
-                _volume.Commit(transaction);
-                if (isGone) DestroyIfGone(number);
-                return FileError.None;
-            }
-        }
-    }
-
-    private FileError Find(uint parent, ReadOnlySpan<byte> name, out uint number)
-    {
-        number = 0;
-        using (_volume.Locks.Read(parent))
-        {
-            FileError error = OpenDirectory(parent, name, out InodeRecord directory);
-            if (error != FileError.None) return error;
-            if (!_index.TryFind(parent, directory, name, _index.Hash(name), out EntryPlace place)) return FileError.NotFound;
-            number = place.Entry.Inode;
-            return FileError.None;
-        }
-    }
-
-    // One name less. The last one makes it an orphan, or, where it is small and nobody holds it, ends it in the same transaction.
-    private bool DropName(Transaction transaction, uint number, long now)
-    {
-        ref InodeRecord inode = ref transaction.Edit(number);
-        inode.ChangeTime = now;
-        inode.Links = inode.Kind == NodeKind.Directory ? 0 : inode.Links - 1;
-        if (inode.Links > 0) return false;
-        if (!_volume.Held.IsHeld(number) && inode.Root == 0 && !transaction.IsNearlyFull)
-        {
-            End(transaction, number, ref inode);
-            return false;
-        }
-
-        transaction.Bits(ChangeKind.Orphan, number, 1);
-        return true;
-    }
-
-    // The inode is locked. What has no name and is not held goes: its blocks first, in as many transactions as it takes.
-    private void DestroyIfGone(uint number)
-    {
-        _region.ReadInode(number, out InodeRecord record);
-        if (record.Mode == 0 || record.Links != 0 || _volume.Held.IsHeld(number)) return;
-        _volume.Held.TakeAhead(number);
-        if (record.Kind == NodeKind.Directory) _index.Clear(number);
-        else if (record.Kind == NodeKind.File) _content.Map.Unmap(number, 0, long.MaxValue);
-        Transaction transaction = _volume.Journal.Begin();
-        transaction.Bits(ChangeKind.NoOrphan, number, 1);
-        End(transaction, number, ref transaction.Edit(number));
-        _volume.Commit(transaction);
-    }
-
-    private void End(Transaction transaction, uint number, ref InodeRecord inode)
-    {
-        if (inode.Attributes != 0) transaction.Free(new BlockRun(_region.Checked(inode.Attributes), 1));
-        if (inode.Kind == NodeKind.File) _content.Map.FreeDirect(transaction, ref inode, 0, PmLayout.DirectBlocks);
-        else if (inode.Kind == NodeKind.SymbolicLink && inode.Size > PmLayout.InlineTargetBytes) transaction.Free(new BlockRun(_region.Checked(inode.Direct[0]), 1));
-        uint generation = inode.Generation;
-        inode = default;
-        inode.Generation = generation;
-        transaction.Bits(ChangeKind.GiveBackInodes, number, 1);
-        transaction.FreedInodes.Add(number);
-    }
-
-    /// <summary>One renaming: what it found, checked again under the locks.</summary>
-    private readonly struct Renaming(PmTree tree, uint from, uint to, RenameMode mode)
-    {
-        public FileError Run(ReadOnlySpan<byte> name, ReadOnlySpan<byte> newName)
-        {
-            while (true)
-            {
-                FileError error = tree.Find(from, name, out uint moved);
-                if (error != FileError.None) return error;
-                error = tree.Find(to, newName, out uint other);
-                if (error is not (FileError.None or FileError.NotFound)) return error;
-                if (error == FileError.NotFound && mode == RenameMode.Exchange) return error;
-                if (IsBelow(moved, to) || (mode == RenameMode.Exchange && IsBelow(other, from))) return FileError.InvalidArgument;
-                // A directory cannot replace one that it is in; that one is not empty then.
-                if (other != 0 && mode == RenameMode.Replace && IsBelow(other, from)) return FileError.NotEmpty;
-                using (tree._volume.Locks.Write([from, to, moved, other]))
-                {
-                    error = Perform(name, newName, moved, other, out bool isStale, out uint gone);
-                    if (isStale) continue;
-                    if (gone != 0) tree.DestroyIfGone(gone);
-                    return error;
-                }
-            }
-        }
-
-        // Whether a directory is another one or above it. Only a move between directories changes that, and there is one at a time.
-        private bool IsBelow(uint above, uint directory)
-        {
-            if (above == 0 || from == to) return above != 0 && above == directory;
-            uint at = directory;
-            for (uint steps = 0; steps < tree._region.Geometry.Inodes; steps++)
-            {
-                if (at == above) return true;
-                if (at == PmLayout.RootInode) return false;
-                tree._region.ReadInode(at, out InodeRecord record);
-                if (record.Kind != NodeKind.Directory || record.Links == 0) return false;
-                at = record.Parent;
-            }
-
-            throw tree._region.Damaged($"directory {directory} is in a ring of directories");
-        }
-
-        private FileError Perform(ReadOnlySpan<byte> name, ReadOnlySpan<byte> newName, uint moved, uint other, out bool isStale, out uint gone)
-        {
-            (isStale, gone) = (false, 0);
-            FileError error = tree.OpenDirectory(from, name, out InodeRecord source);
-            if (error == FileError.None) error = tree.OpenDirectory(to, newName, out _);
-            if (error != FileError.None) return error;
-            ulong hash = tree._index.Hash(name), newHash = tree._index.Hash(newName);
-            tree._index.TryFind(from, source, name, hash, out EntryPlace place);
-            tree._region.ReadInode(to, out InodeRecord target);
-            tree._index.TryFind(to, target, newName, newHash, out EntryPlace newPlace);
-            if (place.Entry.Inode != moved || newPlace.Entry.Inode != other)
-            {
-                isStale = true;
-                return FileError.None;
-            }
-
-            if (tree._volume.Read(moved, out InodeRecord movedInode) != FileError.None) throw tree._region.Damaged($"a name refers to inode {moved}, which is free");
-            InodeRecord otherInode = default;
-            if (other != 0 && tree._volume.Read(other, out otherInode) != FileError.None) throw tree._region.Damaged($"a name refers to inode {other}, which is free");
-            error = Judge(moved, movedInode, other, otherInode, target);
-            if (error != FileError.None || moved == other) return error;
-            if (tree.IsReadOnly) return FileError.ReadOnly;
-            return mode == RenameMode.Exchange
-                ? Exchange(place, newPlace, moved, movedInode, other, otherInode)
-                : Move(name, hash, newName, newHash, moved, movedInode, other, otherInode, ref gone);
-        }
-
-        private FileError Judge(uint moved, in InodeRecord movedInode, uint other, in InodeRecord otherInode, in InodeRecord target)
-        {
-            bool isDirectory = movedInode.Kind == NodeKind.Directory;
-            if (other != 0 && mode == RenameMode.Keep) return FileError.Exists;
-            if (moved == other) return FileError.None;
-            if (other != 0 && mode == RenameMode.Replace)
-            {
-                if (isDirectory != (otherInode.Kind == NodeKind.Directory)) return isDirectory ? FileError.NotDirectory : FileError.IsDirectory;
-                if (otherInode.Kind == NodeKind.Directory && otherInode.Entries > 0) return FileError.NotEmpty;
-            }
-
-            return isDirectory && from != to && target.Links >= PmLayout.MostLinks ? FileError.TooManyLinks : FileError.None;
-        }
-
-        private FileError Exchange(EntryPlace place, EntryPlace newPlace, uint moved, in InodeRecord movedInode, uint other, in InodeRecord otherInode)
-        {
-            Transaction transaction = tree._volume.Journal.Begin();
-            DirectoryLeaf.Redirect(transaction.EditLeaf(place.Leaf), place.Entry.Offset, other, otherInode.Kind);
-            DirectoryLeaf.Redirect(transaction.EditLeaf(newPlace.Leaf), newPlace.Entry.Offset, moved, movedInode.Kind);
-            long now = tree._volume.Clock.Now();
-            int difference = (otherInode.Kind == NodeKind.Directory ? 1 : 0) - (movedInode.Kind == NodeKind.Directory ? 1 : 0);
-            Touch(ref transaction.Edit(from), now, from == to ? 0 : difference);
-            if (from != to) Touch(ref transaction.Edit(to), now, -difference);
-            Arrive(ref transaction.Edit(moved), to, now);
-            Arrive(ref transaction.Edit(other), from, now);
-            tree._volume.Commit(transaction);
-            return FileError.None;
-        }
-
-        private FileError Move(
-            ReadOnlySpan<byte> name, ulong hash, ReadOnlySpan<byte> newName, ulong newHash, uint moved, in InodeRecord movedInode, uint other, in InodeRecord otherInode, ref uint gone)
-        {
-            ulong leaf = other == 0 ? tree._index.MakeRoom(to, newName.Length, newHash) : 0;
-            if (other == 0 && leaf == 0) return FileError.NoSpace;
-            // Making room may have moved either name to another leaf.
-            tree._region.ReadInode(from, out InodeRecord source);
-            tree._index.TryFind(from, source, name, hash, out EntryPlace place);
-            Transaction transaction = tree._volume.Journal.Begin();
-            int isDirectory = movedInode.Kind == NodeKind.Directory ? 1 : 0;
-            long now = tree._volume.Clock.Now();
-            if (other == 0)
-            {
-                DirectoryIndex.Insert(transaction, leaf, newName, newHash, moved, movedInode.Kind);
-                AddName(transaction, to, now, isDirectory);
-            }
-            else
-            {
-                tree._region.ReadInode(to, out InodeRecord target);
-                tree._index.TryFind(to, target, newName, newHash, out EntryPlace newPlace);
-                DirectoryLeaf.Redirect(transaction.EditLeaf(newPlace.Leaf), newPlace.Entry.Offset, moved, movedInode.Kind);
-                Touch(ref transaction.Edit(to), now, isDirectory - (otherInode.Kind == NodeKind.Directory ? 1 : 0));
-            }
-
-            DirectoryLeaf.Remove(transaction.EditLeaf(place.Leaf), place.Entry.Offset);
-            TakeName(transaction, from, now, isDirectory);
-            Arrive(ref transaction.Edit(moved), to, now);
-            if (other != 0 && tree.DropName(transaction, other, now)) gone = other;
-            tree._volume.Commit(transaction);
-            return FileError.None;
-        }
-
-        private static void Touch(ref InodeRecord directory, long now, int directories)
-        {
-            directory.Links = (uint)(directory.Links + directories);
-            directory.ModificationTime = directory.ChangeTime = now;
-        }
-
-        private static void Arrive(ref InodeRecord inode, uint parent, long now)
-        {
-            if (inode.Kind == NodeKind.Directory) inode.Parent = parent;
-            inode.ChangeTime = now;
-        }
-    }
 }

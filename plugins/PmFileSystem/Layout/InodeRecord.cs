@@ -39,6 +39,14 @@ internal struct InodeRecord
         return Crc.Of(copy.AsBytes(), inode);
     }
 
+    /// <summary>What is told of it.</summary>
+    public readonly NodeAttributes Describe(uint number) => new()
+    {
+        Node = number, Generation = Generation, Mode = Mode, Links = Links, UserId = UserId, GroupId = GroupId, Device = Device,
+        Size = Size, AllocatedBytes = Blocks << PmLayout.BlockShift,
+        AccessTime = AccessTime, ModificationTime = ModificationTime, ChangeTime = ChangeTime, BirthTime = BirthTime,
+    };
+
     [UnscopedRef]
     public Span<byte> AsBytes() => MemoryMarshal.AsBytes(new Span<InodeRecord>(ref this));
 
