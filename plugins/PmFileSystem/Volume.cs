@@ -36,13 +36,21 @@ internal sealed class Volume
     /// <summary>Makes a transaction count, and what it freed free. Durable on return; the transaction is empty then and goes on.</summary>
     public void Commit(Transaction transaction)
     {
-        foreach (BlockRun run in transaction.Freed) Blocks.Know(run);
-        foreach (ulong block in transaction.FreedLater) Blocks.Know(new BlockRun(block, 1));
-        foreach (uint inode in transaction.FreedInodes) Inodes.Know(inode);
+        if (transaction.FreesAnything)
+        {
+            foreach (BlockRun run in transaction.Freed) Blocks.Know(run);
+            foreach (ulong block in transaction.FreedLater) Blocks.Know(new BlockRun(block, 1));
+            foreach (uint inode in transaction.FreedInodes) Inodes.Know(inode);
+        }
+
         Journal.Commit(transaction);
-        foreach (BlockRun run in transaction.Freed) Blocks.GiveBack(run);
-        foreach (ulong block in transaction.FreedLater) Blocks.GiveBackLater(block);
-        foreach (uint inode in transaction.FreedInodes) Inodes.GiveBack(inode);
+        if (transaction.FreesAnything)
+        {
+            foreach (BlockRun run in transaction.Freed) Blocks.GiveBack(run);
+            foreach (ulong block in transaction.FreedLater) Blocks.GiveBackLater(block);
+            foreach (uint inode in transaction.FreedInodes) Inodes.GiveBack(inode);
+        }
+
         transaction.Reset(Region);
     }
 

@@ -42,6 +42,9 @@ internal sealed class Transaction
     /// <summary>Inodes to be given back once it is committed.</summary>
     public List<uint> FreedInodes { get; } = [];
 
+    /// <summary>Something is to be given back.</summary>
+    public bool FreesAnything => Freed.Count + FreedLater.Count + FreedInodes.Count > 0;
+
     /// <summary>Something was stored in place that must be durable before the record.</summary>
     public bool HasStored { get; private set; }
 
@@ -64,7 +67,8 @@ internal sealed class Transaction
         HasStored = false;
         _keepsRanges = region.Memory.Domain == PersistenceDomain.Msync;
         if (_stored.Count > 0) _stored.Clear();
-        Taken.Clear();
+        if (Taken.Count > 0) Taken.Clear();
+        if (!FreesAnything) return;
         Freed.Clear();
         FreedLater.Clear();
         FreedInodes.Clear();
@@ -186,8 +190,7 @@ internal sealed class Transaction
         {
             ref InodeEdit edit = ref _inodes[i];
             if (edit.Before.AsBytes().SequenceEqual(edit.After.AsBytes())) continue;
-            edit.After.Checksum = 0;
-            edit.After.Checksum = Crc.Of(edit.After.AsBytes(), edit.Number);
+            edit.After.Checksum = edit.After.ComputeChecksum(edit.Number);
             AddDifferences(_region.Geometry.InodeOffset(edit.Number), edit.Before.AsBytes(), edit.After.AsBytes());
         }
 

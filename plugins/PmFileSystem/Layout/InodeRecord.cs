@@ -1,4 +1,5 @@
 using System.Diagnostics.CodeAnalysis;
+using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 
@@ -8,6 +9,9 @@ namespace StoragePlugins.PmFileSystem.Layout;
 [StructLayout(LayoutKind.Explicit, Size = PmLayout.InodeBytes)]
 internal struct InodeRecord
 {
+    /// <summary>The word whose lower half is the checksum.</summary>
+    private const int ChecksumWord = 6;
+
     [FieldOffset(0)] public uint Mode;
     [FieldOffset(4)] public uint Links;
     [FieldOffset(8)] public uint UserId;
@@ -31,12 +35,21 @@ internal struct InodeRecord
 
     public readonly NodeKind Kind => (NodeKind)(Mode >> 12);
 
-    /// <summary>The checksum that it should have.</summary>
+    /// <summary>The checksum that it should have: of its four lines' checksums, which are computed side by side, for one alone waits for its last step in each.</summary>
     public readonly uint ComputeChecksum(uint inode)
     {
-        InodeRecord copy = this;
-        copy.Checksum = 0;
-        return Crc.Of(copy.AsBytes(), inode);
+        ReadOnlySpan<ulong> words = MemoryMarshal.Cast<InodeRecord, ulong>(new ReadOnlySpan<InodeRecord>(in this));
+        uint first = uint.MaxValue, second = uint.MaxValue, third = uint.MaxValue, fourth = uint.MaxValue;
+        for (int i = 0; i < PmLayout.LineBytes / sizeof(ulong); i++)
+        {
+            first = BitOperations.Crc32C(first, i == ChecksumWord ? words[i] & ~(ulong)uint.MaxValue : words[i]);
+            second = BitOperations.Crc32C(second, words[i + 8]);
+            third = BitOperations.Crc32C(third, words[i + 16]);
+            fourth = BitOperations.Crc32C(fourth, words[i + 24]);
+        }
+
+        uint sum = BitOperations.Crc32C(~inode, ~first | ((ulong)~second << 32));
+        return ~BitOperations.Crc32C(sum, ~third | ((ulong)~fourth << 32));
     }
 
     /// <summary>What is told of it.</summary>
