@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.Runtime.InteropServices;
 using Microsoft.Extensions.Logging;
 using StoragePlugins.Host.Comparison;
 using StoragePlugins.Host.Diagnostics;
@@ -49,9 +48,7 @@ internal static class CompareCommand
         string[] named = commandLine.GetValue(s_pipelines)!;
         PipelineDefinition[] pipelines = named.Length == 0 ? [.. session.Configuration.Pipelines] : [.. named.Distinct().Select(session.Configuration.Pipeline)];
 
-        using var cancel = new CancellationTokenSource();
-        using PosixSignalRegistration terminate = OnSignal(PosixSignal.SIGTERM, cancel);
-        using PosixSignalRegistration interrupt = OnSignal(PosixSignal.SIGINT, cancel);
+        using var cancel = new SignalCancellation();
         using var scratch = ScratchFolders.Create(commandLine.GetValue(s_directory), PmPlacement.DirectoryFor(pipelines, commandLine.GetValue(s_pm)));
         var notes = new NoteCollector();
         foreach (PipelineDefinition pipeline in pipelines)
@@ -138,12 +135,6 @@ internal static class CompareCommand
     }
 
     // A second signal ends the process at once; then scratch files stay behind.
-    private static PosixSignalRegistration OnSignal(PosixSignal signal, CancellationTokenSource cancel) => PosixSignalRegistration.Create(signal, context =>
-    {
-        context.Cancel = !cancel.IsCancellationRequested;
-        cancel.Cancel();
-    });
-
     private static Option<string[]> Repeatable(string name, string alias, string description)
         => new(name, alias) { Description = description, HelpName = "NAME", AllowMultipleArgumentsPerToken = false, DefaultValueFactory = _ => [] };
 }

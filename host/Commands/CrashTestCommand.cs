@@ -1,6 +1,5 @@
 using System.CommandLine;
 using System.Globalization;
-using System.Runtime.InteropServices;
 using Microsoft.Extensions.Logging;
 using StoragePlugins.CrashKit.Models;
 using StoragePlugins.CrashKit.Runs;
@@ -55,27 +54,25 @@ internal static class CrashTestCommand
         string[] named = commandLine.GetValue(s_pipelines)!;
         PipelineDefinition[] pipelines = named.Length == 0 ? [.. session.Configuration.Pipelines] : [.. named.Distinct().Select(session.Configuration.Pipeline)];
 
-        using var cancel = new CancellationTokenSource();
-        using PosixSignalRegistration terminate = OnSignal(PosixSignal.SIGTERM, cancel);
-        using PosixSignalRegistration interrupt = OnSignal(PosixSignal.SIGINT, cancel);
+        using var cancel = new SignalCancellation();
         DirectoryInfo scratch = Directory.CreateTempSubdirectory("sphost-crash-");
         try
         {
             var reports = new List<CrashTestReport>();
             foreach (PipelineDefinition pipeline in pipelines)
             {
-                if (cancel.IsCancellationRequested) break;
+                if (cancel.Token.IsCancellationRequested) break;
                 reports.AddRange(Test(services, session, commandLine, pipeline, settings, scratch.FullName, isAlone: named.Length > 0, cancel.Token));
             }
 
             IReadOnlyList<FailureStory> stories = [.. reports.SelectMany(report => report.Failures).Select(failure => FailureStory.Tell(
                 failure, commandLine.GetValue(s_failures)!, commandLine.GetValue(services.Config), QemuImgReader.Find(scratch.FullName), line => services.Logger.LogInformation("{Line}", line), cancel.Token)),
                 .. reports.SelectMany(report => report.TreeFailures).Select(FailureStory.Tell)];
-            var summary = new CrashTestSummary(settings.Seed, reports, stories, cancel.IsCancellationRequested);
+            var summary = new CrashTestSummary(settings.Seed, reports, stories, cancel.Token.IsCancellationRequested);
             if (json == StandardOutput) services.Output.WriteJson(summary.ToJson());
             else CrashTestTable.Write(reports, stories, services.Output);
             if (json is not null and not StandardOutput) JsonFile.Write(json, summary.ToJson());
-            return summary.Failures == 0 && !cancel.IsCancellationRequested ? ExitCodes.Done : ExitCodes.Failed;
+            return summary.Failures == 0 && !cancel.Token.IsCancellationRequested ? ExitCodes.Done : ExitCodes.Failed;
         }
         finally
         {
@@ -104,9 +101,7 @@ internal static class CrashTestCommand
             ?? throw new DiagnosticException("SP6003", "a log says nothing about what was there before it", "--trace", "--image FILE beside it", "none", "name a copy of the image as it was before the log");
         string[] named = commandLine.GetValue(s_pipelines)!;
         if (named.Length > 1) throw new DiagnosticException("SP6003", "a log is explored with one pipeline", "--pipeline", "at most one", $"{named.Length}");
-        using var cancel = new CancellationTokenSource();
-        using PosixSignalRegistration terminate = OnSignal(PosixSignal.SIGTERM, cancel);
-        using PosixSignalRegistration interrupt = OnSignal(PosixSignal.SIGINT, cancel);
+        using var cancel = new SignalCancellation();
         var exploration = new TraceExplorationSettings
         {
             Model = commandLine.GetValue(s_model) ?? PersistenceModel.Disk,
@@ -118,7 +113,7 @@ internal static class CrashTestCommand
         };
         bool isSound = new TraceTest(session, services.Output).Run(
             log, image, named.Length == 0 ? null : session.Configuration.Pipeline(named[0]), exploration, commandLine.GetValue(s_json) == StandardOutput, cancel.Token);
-        return isSound && !cancel.IsCancellationRequested ? ExitCodes.Done : ExitCodes.Failed;
+        return isSound && !cancel.Token.IsCancellationRequested ? ExitCodes.Done : ExitCodes.Failed;
     }
 
     private static IEnumerable<CrashTestReport> Test(
@@ -174,11 +169,4 @@ internal static class CrashTestCommand
     private static long AtLeastOne(long value, string option) => value >= 1
         ? value
         : throw new DiagnosticException("SP6001", "the number is out of range", option, "1 or more", value.ToString(CultureInfo.InvariantCulture));
-
-    // A second signal ends the process at once.
-    private static PosixSignalRegistration OnSignal(PosixSignal signal, CancellationTokenSource cancel) => PosixSignalRegistration.Create(signal, context =>
-    {
-        context.Cancel = !cancel.IsCancellationRequested;
-        cancel.Cancel();
-    });
 }

@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.Runtime.InteropServices;
 using Microsoft.Extensions.Logging;
 using StoragePlugins.Host.Exports.Fuse;
 using StoragePlugins.Host.Pipelines;
@@ -52,8 +51,6 @@ internal static class MountCommand
         host.RequireValidConfiguration();
 
         using var stop = new StopRequest();
-        using PosixSignalRegistration terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, context => context.Cancel = stop.IsTaken());
-        using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, context => context.Cancel = stop.IsTaken());
         MountPoint point = MountPoint.Prepare(commandLine.GetValue(s_mountPoint)!, options.NonEmpty, services.Logger);
         string path = commandLine.GetValue(s_image)!;
         using var image = new MountedImage(host.Composer.Open(host.Composer.Choose(commandLine.GetValue(s_pipeline), path), path, options.ReadOnly), services.Logger);

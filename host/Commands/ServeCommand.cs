@@ -1,7 +1,6 @@
 using System.CommandLine;
 using System.Net;
 using System.Net.Sockets;
-using System.Runtime.InteropServices;
 using Microsoft.Extensions.Logging;
 using StoragePlugins.Host.Control;
 using StoragePlugins.Host.Exports.Nbd;
@@ -53,8 +52,6 @@ internal static class ServeCommand
         EndPoint endPoint = EndPointOf(commandLine, definitions);
 
         using var stop = new StopRequest();
-        using PosixSignalRegistration terminate = OnSignal(PosixSignal.SIGTERM, stop);
-        using PosixSignalRegistration interrupt = OnSignal(PosixSignal.SIGINT, stop);
         using var disks = new ServedDisks(session.Composer, services.Logger);
         foreach (DiskDefinition definition in definitions) _ = disks.Open(definition);
         using var server = new NbdServer(disks.Exports, new NbdLimits(), services.Logger);
@@ -94,9 +91,6 @@ internal static class ServeCommand
         services.Output.WriteLine(closed ? "closed cleanly" : "not closed cleanly");
         return drained && closed ? ExitCodes.Done : ExitCodes.Failed;
     }
-
-    private static PosixSignalRegistration OnSignal(PosixSignal signal, StopRequest stop) =>
-        PosixSignalRegistration.Create(signal, context => context.Cancel = stop.IsTaken());
 
     private static IReadOnlyList<DiskDefinition> Definitions(HostSession session, ParseResult commandLine)
     {

@@ -1,9 +1,10 @@
 using System.Diagnostics;
+using System.Runtime.InteropServices;
 
 namespace StoragePlugins.Host.Commands;
 
-/// <summary>The wish, by signal, that serving ends.</summary>
-/// <remarks>Thread-safe.</remarks>
+/// <summary>The wish, by SIGTERM or Ctrl-C, that serving ends. It listens as long as it lives.</summary>
+/// <remarks>Thread-safe. A second signal ends the process at once, as a crash would.</remarks>
 internal sealed class StopRequest : IDisposable
 {
     /// <summary>
@@ -13,15 +14,15 @@ internal sealed class StopRequest : IDisposable
     private static readonly TimeSpan s_sameWish = TimeSpan.FromSeconds(1);
 
     private readonly ManualResetEventSlim _requested = new();
+    private readonly PosixSignalRegistration _terminate;
+    private readonly PosixSignalRegistration _interrupt;
     private long _requestedAt;
 
-    /// <summary>Takes a signal.</summary>
-    /// <returns>False when it repeats an earlier wish: the process is to end at once.</returns>
-    public bool IsTaken()
+    /// <summary>Begins to listen.</summary>
+    public StopRequest()
     {
-        long first = Interlocked.CompareExchange(ref _requestedAt, Stopwatch.GetTimestamp(), 0);
-        _requested.Set();
-        return first == 0 || Stopwatch.GetElapsedTime(first) < s_sameWish;
+        _terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, signal => signal.Cancel = IsTaken());
+        _interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, signal => signal.Cancel = IsTaken());
     }
 
     /// <summary>Waits for the first signal.</summary>
@@ -30,5 +31,18 @@ internal sealed class StopRequest : IDisposable
     /// <summary>Waits for the first signal or something else.</summary>
     public void WaitOr(WaitHandle other) => WaitHandle.WaitAny([_requested.WaitHandle, other]);
 
-    public void Dispose() => _requested.Dispose();
+    public void Dispose()
+    {
+        _interrupt.Dispose();
+        _terminate.Dispose();
+        _requested.Dispose();
+    }
+
+    // False when it repeats an earlier wish: the process is to end at once.
+    private bool IsTaken()
+    {
+        long first = Interlocked.CompareExchange(ref _requestedAt, Stopwatch.GetTimestamp(), 0);
+        _requested.Set();
+        return first == 0 || Stopwatch.GetElapsedTime(first) < s_sameWish;
+    }
 }

@@ -55,7 +55,6 @@ internal sealed class FuseDispatcher
             error = Errno.Io;
             Tell(call.Header, $"{failure.GetType().Name}: {failure.Message} ({Plugins.PluginBlame.Of(failure)})");
         }
-
         finally
         {
             _admission.Leave();

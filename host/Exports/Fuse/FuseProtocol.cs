@@ -98,6 +98,7 @@ internal static class Errno
     public const int TooManyFiles = 23;
     public const int NotTerminal = 25;
     public const int NotImplemented = 38;
+    public const int Protocol = 71;
     public const int Overflow = 75;
     public const int NotConnected = 107;
     public const int ConnectionAborted = 103;

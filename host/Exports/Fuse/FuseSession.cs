@@ -117,7 +117,7 @@ internal sealed class FuseSession : IDisposable
                 continue;
             }
 
-            worker.Reply(header.Unique, 71, 0); // EPROTO
+            worker.Reply(header.Unique, Errno.Protocol, 0);
             throw new DiagnosticException("SP4036", "the kernel's FUSE protocol is too old", "/dev/fuse", $"{FuseProtocol.Major}.{FuseProtocol.MinMinor} or later (Linux 5.4)", $"{KernelProtocol.Major}.{KernelProtocol.Minor}", "use a newer kernel, or serve the image by 'sphost serve'");
         }
     }
