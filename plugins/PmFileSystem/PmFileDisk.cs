@@ -59,10 +59,10 @@ internal sealed class PmFileDisk(PmTree tree, ulong node, string name) : IVirtua
         int count = 0;
         for (long end = offset + length; offset < end && count < extents.Length;)
         {
-            bool isData = tree.Seek(node, offset, forHole: false, out long data) == FileError.None && data == offset;
-            long next = end;
+            // No data from here on: a hole to the end.
+            if (tree.Seek(node, offset, forHole: false, out long next) != FileError.None) next = end;
+            bool isData = next == offset;
             if (isData) _ = tree.Seek(node, offset, forHole: true, out next);
-            else if (tree.Seek(node, offset, forHole: false, out long found) == FileError.None) next = found;
             next = Math.Clamp(next, offset + 1, end);
             extents[count++] = new DiskExtent(next - offset, isData ? ExtentFlags.None : ExtentFlags.Hole | ExtentFlags.Zero, isData ? 1 : 0);
             offset = next;

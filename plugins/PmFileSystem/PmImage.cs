@@ -36,9 +36,9 @@ internal sealed class PmImage(IOrderedMedium storage, PmTree tree, ILogger logge
 
     public IReadOnlyList<DiskEntry> ListDisks(string? after, int limit)
     {
-        var found = new List<DiskEntry>();
-        if (limit > 0) new FileLister(tree, after ?? "", limit, found).Walk(tree.RootNode, "");
-        return found;
+        var files = new FileLister(tree, after ?? "", limit);
+        if (limit > 0) files.Walk(tree.RootNode, "");
+        return files.Found;
     }
 
     public IVirtualDisk OpenDisk(string name)
@@ -64,74 +64,4 @@ internal sealed class PmImage(IOrderedMedium storage, PmTree tree, ILogger logge
     }
 
     public void Dispose() => storage.Dispose();
-}
-
-/// <summary>Lists regular files by path, in ordinal order, from behind a path on.</summary>
-internal sealed class FileLister(PmTree tree, string after, int limit, List<DiskEntry> found) : IDirectoryVisitor
-{
-    /// <summary>Deeper ones are not listed; they can be opened.</summary>
-    private const int MostDepth = 64;
-
-    private readonly List<(string Key, ulong Node, NodeKind Kind)> _entries = [];
-
-    /// <summary>One directory and what is below it.</summary>
-    /// <returns>False when there is no room for more.</returns>
-    public bool Walk(ulong directory, string path, int depth = 0)
-    {
-        var here = new FileLister(tree, after, limit, found);
-        tree.ReadDirectory(directory, 0, here);
-        // A directory stands where its files do: its key ends with the slash.
-        here._entries.Sort(static (a, b) => string.CompareOrdinal(a.Key, b.Key));
-        foreach ((string key, ulong node, NodeKind kind) in here._entries)
-        {
-            string full = path + key;
-            if (kind == NodeKind.Directory)
-            {
-                bool mayFollow = string.CompareOrdinal(full, after) > 0 || after.StartsWith(full, StringComparison.Ordinal);
-                if (mayFollow && depth < MostDepth && !Walk(node, full, depth + 1)) return false;
-                continue;
-            }
-
-            if (string.CompareOrdinal(full, after) <= 0 || tree.GetAttributes(node, out NodeAttributes attributes) != FileError.None) continue;
-            found.Add(new DiskEntry(full, attributes.Size, tree.IsReadOnly, ""));
-            if (found.Count == limit) return false;
-        }
-
-        return true;
-    }
-
-    public bool Visit(ReadOnlySpan<byte> name, ulong node, NodeKind kind, ulong next)
-    {
-        if (kind is NodeKind.File or NodeKind.Directory) _entries.Add((Encoding.UTF8.GetString(name) + (kind == NodeKind.Directory ? "/" : ""), node, kind));
-        return true;
-    }
-}
-
-/// <summary>Finds nodes by path.</summary>
-internal static class PathWalk
-{
-    /// <summary>The node at a path from the root, held. Symbolic links are not followed, empty parts and a leading slash mean nothing.</summary>
-    public static FileError Find(PmTree tree, ReadOnlySpan<byte> path, out NodeAttributes node)
-    {
-        FileError error = tree.GetAttributes(tree.RootNode, out node);
-        ulong at = tree.RootNode;
-        while (error == FileError.None && NextPart(ref path) is { IsEmpty: false } part)
-        {
-            error = tree.Lookup(at, part, out node);
-            if (at != tree.RootNode) tree.Forget(at, 1);
-            at = node.Node;
-        }
-
-        return error;
-    }
-
-    /// <summary>Takes the next name off a path; empty at its end.</summary>
-    public static ReadOnlySpan<byte> NextPart(ref ReadOnlySpan<byte> path)
-    {
-        path = path.TrimStart((byte)'/');
-        int end = path.IndexOf((byte)'/');
-        ReadOnlySpan<byte> part = end < 0 ? path : path[..end];
-        path = path[part.Length..];
-        return part;
-    }
 }

@@ -118,7 +118,7 @@ internal sealed class PmTree : IFileTree
 
             Transaction transaction = _volume.Journal.Begin();
             if (change.Size is { } prepared) _content.PrepareSize(transaction, before, prepared);
-            ref InodeRecord inode = ref transaction.Edit(number);
+            ref InodeRecord inode = ref transaction.Edit(number, before);
             long now = _volume.Clock.Now();
             if (change.Permissions is { } permissions) inode.Mode = (inode.Mode & ~0xfffu) | (permissions & 0xfff);
             inode.UserId = change.UserId ?? inode.UserId;

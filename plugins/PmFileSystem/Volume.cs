@@ -64,16 +64,13 @@ internal sealed class Volume
     /// <summary>Takes blocks for a transaction. When there are none, those that wait for the journal are fetched.</summary>
     public bool TryTake(Transaction transaction, ulong goal, long want, out BlockRun run)
     {
-        if (!Blocks.TryTake(goal, want, out run))
-        {
-            if (!Blocks.AnyWaiting) return false;
-            Journal.Checkpoint();
-            if (!Blocks.TryTake(goal, want, out run)) return false;
-        }
-
+        if (!Blocks.TryTake(goal, want, out run) && !(TryFetchWaiting() && Blocks.TryTake(goal, want, out run))) return false;
         transaction.Take(run);
         return true;
     }
+
+    /// <summary>Whether so many blocks are free, those that wait for the journal included.</summary>
+    public bool HasRoom(long blocks) => Blocks.HasFree(blocks) || (TryFetchWaiting() && Blocks.HasFree(blocks));
 
     /// <summary>Reads an inode that somebody asks for by number. It is locked.</summary>
     /// <returns><see cref="FileError.Stale"/> when there is none.</returns>
@@ -90,5 +87,12 @@ internal sealed class Volume
         if (record.Mode == 0) return FileError.Stale;
         if (record.Checksum != record.ComputeChecksum(inode)) throw Region.Damaged($"the checksum of inode {inode} is wrong");
         return FileError.None;
+    }
+
+    private bool TryFetchWaiting()
+    {
+        if (!Blocks.AnyWaiting) return false;
+        Journal.Checkpoint();
+        return true;
     }
 }

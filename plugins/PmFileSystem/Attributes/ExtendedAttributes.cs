@@ -86,7 +86,7 @@ internal sealed class ExtendedAttributes(Volume volume)
             BinaryPrimitives.WriteUInt32LittleEndian(block[8..], number);
             BinaryPrimitives.WriteUInt32LittleEndian(block[12..], (uint)used);
             BinaryPrimitives.WriteUInt32LittleEndian(block[4..], Crc.Of(block[8..used], 0));
-            transaction.StoreInPlace((long)run.First << PmLayout.BlockShift, block[..used]);
+            transaction.StoreInPlace(PmLayout.PlaceOf(run.First), block[..used]);
             inode.Attributes = run.First;
             inode.Blocks++;
         }

@@ -123,7 +123,7 @@ internal sealed class DirectoryIndex(Volume volume)
         if (!ClearSlots(transaction, ref directory, block, (long)last << PmLayout.FanOutShift, PmLayout.FanOut)) return false;
         transaction.FreeLater(block);
         directory.Blocks--;
-        transaction.SetWord(OffsetOf(root, last), 0);
+        transaction.SetWord(PmLayout.PlaceOf(root, last), 0);
         return last == 0;
     }
 
@@ -137,7 +137,7 @@ internal sealed class DirectoryIndex(Volume volume)
             ulong leaf = _region.Checked(slots[end - 1]);
             int start = end - 1;
             while (start > 0 && slots[start - 1] == leaf) start--;
-            transaction.Fill(OffsetOf(block, start), end - start, 0);
+            transaction.Fill(PmLayout.PlaceOf(block, start), end - start, 0);
             long span = 1L << (directory.Height - Math.Min(DirectoryLeaf.DepthOf(_region.Block(leaf)), (int)directory.Height));
             if ((firstSlot + start) % span == 0)
             {
@@ -157,7 +157,7 @@ internal sealed class DirectoryIndex(Volume volume)
         if (!volume.TryTake(transaction, 0, 1, out BlockRun run)) return false;
         Span<byte> leaf = stackalloc byte[PmLayout.BlockBytes];
         DirectoryLeaf.Initialize(leaf, number, 0);
-        transaction.StoreInPlace(OffsetOf(run.First, 0), leaf);
+        transaction.StoreInPlace(PmLayout.PlaceOf(run.First), leaf);
         ref InodeRecord directory = ref transaction.Edit(number);
         directory.Root = run.First;
         directory.Size = PmLayout.BlockBytes;
@@ -192,8 +192,8 @@ internal sealed class DirectoryIndex(Volume volume)
         }
 
         if (offset != PmLayout.BlockBytes) throw _region.Damaged($"leaf {leaf} of directory {number} makes no sense at {offset}");
-        transaction.StoreInPlace(OffsetOf(low, 0), lowContent);
-        transaction.StoreInPlace(OffsetOf(high, 0), highContent);
+        transaction.StoreInPlace(PmLayout.PlaceOf(low), lowContent);
+        transaction.StoreInPlace(PmLayout.PlaceOf(high), highContent);
         PointTo(transaction, before, first, span / 2, low);
         PointTo(transaction, before, first + (span / 2), span / 2, high);
         transaction.FreeLater(leaf);
@@ -212,7 +212,7 @@ internal sealed class DirectoryIndex(Volume volume)
             int within = (int)(slot & (PmLayout.FanOut - 1));
             int here = (int)Math.Min(end - slot, PmLayout.FanOut - within);
             ulong block = directory.Height <= PmLayout.FanOutShift ? directory.Root : _region.Pointers(directory.Root)[(int)(slot >> PmLayout.FanOutShift)];
-            transaction.Fill(OffsetOf(_region.Checked(block), within), here, leaf);
+            transaction.Fill(PmLayout.PlaceOf(_region.Checked(block), within), here, leaf);
             slot += here;
         }
     }
@@ -240,14 +240,14 @@ internal sealed class DirectoryIndex(Volume volume)
         for (int block = 0; block < Math.Max(blocks, 1); block++)
         {
             for (int i = 0; i < perBlock; i++) slots[i] = LeafAt(before, (((long)block << PmLayout.FanOutShift) + i) >> 1);
-            transaction.StoreInPlace(OffsetOf(taken[block + (blocks > 0 ? 1 : 0)], 0), MemoryMarshal.AsBytes(slots.AsSpan()));
+            transaction.StoreInPlace(PmLayout.PlaceOf(taken[block + (blocks > 0 ? 1 : 0)]), MemoryMarshal.AsBytes(slots.AsSpan()));
         }
 
         if (blocks > 0)
         {
             slots.AsSpan().Clear();
             CollectionsMarshal.AsSpan(taken)[1..].CopyTo(slots);
-            transaction.StoreInPlace(OffsetOf(taken[0], 0), MemoryMarshal.AsBytes(slots.AsSpan()));
+            transaction.StoreInPlace(PmLayout.PlaceOf(taken[0]), MemoryMarshal.AsBytes(slots.AsSpan()));
         }
 
         ref InodeRecord directory = ref transaction.Edit(number);
@@ -283,6 +283,4 @@ internal sealed class DirectoryIndex(Volume volume)
         volume.GiveUp(transaction);
         return false;
     }
-
-    private static long OffsetOf(ulong block, int slot) => ((long)block << PmLayout.BlockShift) + ((long)slot * sizeof(ulong));
 }

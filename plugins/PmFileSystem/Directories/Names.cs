@@ -109,7 +109,7 @@ internal sealed class Names(Volume volume, DirectoryIndex index, NodeLife life)
         }
 
         if (!volume.TryTake(transaction, 0, 1, out BlockRun run)) return false;
-        transaction.StoreInPlace((long)run.First << PmLayout.BlockShift, target);
+        transaction.StoreInPlace(PmLayout.PlaceOf(run.First), target);
         inode.Direct[0] = run.First;
         inode.Blocks = 1;
         return true;
@@ -180,10 +180,9 @@ internal sealed class Names(Volume volume, DirectoryIndex index, NodeLife life)
             ref InodeRecord inode = ref transaction.Edit(number);
             inode.Links++;
             inode.ChangeTime = now;
+            attributes = inode.Describe(number);
             volume.Commit(transaction);
             volume.Held.Hold(number);
-            volume.Region.ReadInode(number, out InodeRecord after);
-            attributes = after.Describe(number);
             return FileError.None;
         }
     }

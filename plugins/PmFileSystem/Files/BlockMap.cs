@@ -51,7 +51,7 @@ internal sealed class BlockMap(Volume volume)
             if (!TryFindLeaf(transaction, ref inode, ref path, index, run.First, out ulong leaf)) return false;
             int slot = SlotOf(index, 0);
             int count = (int)Math.Min(left, PmLayout.FanOut - slot);
-            transaction.Ascend(OffsetOf(leaf, slot), count, block);
+            transaction.Ascend(PmLayout.PlaceOf(leaf, slot), count, block);
             index += count;
             block += (ulong)count;
             left -= count;
@@ -125,7 +125,7 @@ internal sealed class BlockMap(Volume volume)
 
         if (!IsZero(slots[..from]) || !IsZero(slots[to..]))
         {
-            transaction.Fill(OffsetOf(nodes[0], from), to - from, 0);
+            transaction.Fill(PmLayout.PlaceOf(nodes[0], from), to - from, 0);
             return;
         }
 
@@ -143,7 +143,7 @@ internal sealed class BlockMap(Volume volume)
             int slot = (int)(leafIndex >> (PmLayout.FanOutShift * level)) & (PmLayout.FanOut - 1);
             ReadOnlySpan<ulong> parent = _region.Pointers(nodes[level + 1]);
             if (IsZero(parent[..slot]) && IsZero(parent[(slot + 1)..])) continue;
-            transaction.SetWord(OffsetOf(nodes[level + 1], slot), 0);
+            transaction.SetWord(PmLayout.PlaceOf(nodes[level + 1], slot), 0);
             return;
         }
     }
@@ -200,7 +200,7 @@ internal sealed class BlockMap(Volume volume)
             if (next == 0)
             {
                 if (!TryMakeNode(transaction, ref inode, goal, 0, out next)) return false;
-                transaction.SetWord(OffsetOf(node, slot), next);
+                transaction.SetWord(PmLayout.PlaceOf(node, slot), next);
                 path.Note(level, index, next);
             }
 
@@ -217,7 +217,7 @@ internal sealed class BlockMap(Volume volume)
         node = 0;
         if (!volume.TryTake(transaction, goal, 1, out BlockRun run)) return false;
         node = run.First;
-        long offset = OffsetOf(node, 0);
+        long offset = PmLayout.PlaceOf(node);
         if (firstPointer == 0)
         {
             transaction.ZeroInPlace(offset, PmLayout.BlockBytes);
@@ -263,8 +263,6 @@ internal sealed class BlockMap(Volume volume)
     private static int SlotOf(long index, int level) => (int)(index >> (PmLayout.FanOutShift * level)) & (PmLayout.FanOut - 1);
 
     private static int SlotWithin(long index, long first) => (int)Math.Clamp(index - first, 0, PmLayout.FanOut);
-
-    private static long OffsetOf(ulong block, int slot) => ((long)block << PmLayout.BlockShift) + ((long)slot * sizeof(ulong));
 }
 
 /// <summary>Nodes that the present transaction added to a map: home does not refer to them yet.</summary>

@@ -86,7 +86,7 @@ internal sealed class FileContent(Volume volume)
     {
         long end = at + data.Length;
         long holes = CountHoles(before, at, end);
-        if (holes > 0 && !TryFillHoles(transaction, number, before, at, data, holes)) return false;
+        if (holes > 0 && !TryFillHoles(transaction, number, before, at, data.Length, data, holes)) return false;
         if (at > before.Size) ZeroMapped(transaction, before, before.Size, at);
         if (holes <= (end - 1 >> PmLayout.BlockShift) - (at >> PmLayout.BlockShift)) Overwrite(transaction, before, at, data);
         return true;
@@ -168,7 +168,7 @@ internal sealed class FileContent(Volume volume)
         int within = (int)position & (PmLayout.BlockBytes - 1);
         BlockRun run = Map.Find(inode, index, BlocksOf(end) - index);
         int bytes = (int)Math.Min(Math.Min((run.Count << PmLayout.BlockShift) - within, end - position), 1 << 30);
-        return new Piece(run.First == 0 ? 0 : PlaceOf(run.First) + within, bytes);
+        return new Piece(run.First == 0 ? 0 : PmLayout.PlaceOf(run.First) + within, bytes);
     }
 
     private long CountHoles(in InodeRecord inode, long from, long to)
@@ -184,13 +184,14 @@ internal sealed class FileContent(Volume volume)
         return holes;
     }
 
-    // Nothing that can be seen changes before the last block is found, unless the change takes more than one record.
-    private bool TryFillHoles(Transaction transaction, uint number, in InodeRecord before, long offset, ReadOnlySpan<byte> data, long holes)
+    // New blocks for the holes of a range, with the data that goes there, or zeros where there is none. Nothing that can be seen changes before the last block is
+    // found, unless the change takes more than one record.
+    private bool TryFillHoles(Transaction transaction, uint number, in InodeRecord before, long offset, long length, ReadOnlySpan<byte> data, long holes)
     {
-        if (!HasRoom(holes)) return false;
-        ref InodeRecord inode = ref transaction.Edit(number);
+        if (!volume.HasRoom(holes)) return false;
+        ref InodeRecord inode = ref transaction.Edit(number, before);
         MapPath path = default;
-        long first = offset >> PmLayout.BlockShift, end = BlocksOf(offset + data.Length);
+        long first = offset >> PmLayout.BlockShift, end = BlocksOf(offset + length);
         ulong goal = first > 0 ? NextTo(before, first - 1) : 0;
         for (long index = first; index < end;)
         {
@@ -204,8 +205,14 @@ internal sealed class FileContent(Volume volume)
 
             for (long left = there.Count; left > 0;)
             {
-                if (!volume.TryTake(transaction, goal, left, out BlockRun run) || !Map.TryMap(transaction, ref inode, ref path, index, run)) return GiveUp(transaction);
-                FillNew(transaction, before.Size, run, index, offset, data);
+                if (!volume.TryTake(transaction, goal, left, out BlockRun run) || !Map.TryMap(transaction, ref inode, ref path, index, run))
+                {
+                    volume.GiveUp(transaction);
+                    return false;
+                }
+
+                if (data.IsEmpty) transaction.ZeroInPlace(PmLayout.PlaceOf(run.First), run.Count << PmLayout.BlockShift);
+                else FillNew(transaction, before.Size, run, index, offset, data);
                 (index, left, goal) = (index + run.Count, left - run.Count, run.First + (ulong)run.Count);
                 if (!transaction.IsNearlyFull) continue;
                 volume.Commit(transaction);
@@ -214,21 +221,8 @@ internal sealed class FileContent(Volume volume)
             }
         }
 
-        if (offset == before.Size && offset > 0) MapAhead(transaction, before, ref inode, ref path, number, end, goal);
+        if (!data.IsEmpty && offset == before.Size && offset > 0) MapAhead(transaction, before, ref inode, ref path, number, end, goal);
         return true;
-    }
-
-    private bool HasRoom(long blocks)
-    {
-        if (volume.Blocks.HasFree(blocks)) return true;
-        if (volume.Blocks.AnyWaiting) volume.Journal.Checkpoint();
-        return volume.Blocks.HasFree(blocks);
-    }
-
-    private bool GiveUp(Transaction transaction)
-    {
-        volume.GiveUp(transaction);
-        return false;
     }
 
     // New blocks get their part of the data, and zeros around it where the file shows them.
@@ -236,7 +230,7 @@ internal sealed class FileContent(Volume volume)
     {
         long start = index << PmLayout.BlockShift, end = start + (run.Count << PmLayout.BlockShift);
         long from = Math.Max(start, offset), to = Math.Min(end, offset + data.Length);
-        long place = PlaceOf(run.First);
+        long place = PmLayout.PlaceOf(run.First);
         if (from > start) transaction.ZeroInPlace(place, from - start);
         transaction.StoreInPlace(place + from - start, data[(int)(from - offset)..(int)(to - offset)]);
         if (to < end && to < size) transaction.ZeroInPlace(place + to - start, end - to);
@@ -281,31 +275,8 @@ internal sealed class FileContent(Volume volume)
     private FileError Reserve(uint number, in InodeRecord before, long from, long to, bool grows)
     {
         Transaction transaction = volume.Journal.Begin();
-        if (!HasRoom(CountHoles(before, from, to))) return FileError.NoSpace;
-        ref InodeRecord inode = ref transaction.Edit(number);
-        MapPath path = default;
-        ulong goal = 0;
-        for (long index = from >> PmLayout.BlockShift, end = BlocksOf(to); index < end;)
-        {
-            BlockRun there = Map.Find(before, index, end - index);
-            (long left, index) = there.First == 0 ? (there.Count, index) : (0, index + there.Count);
-            while (left > 0)
-            {
-                if (!volume.TryTake(transaction, goal, left, out BlockRun run) || !Map.TryMap(transaction, ref inode, ref path, index, run))
-                {
-                    volume.GiveUp(transaction);
-                    return FileError.NoSpace;
-                }
-
-                transaction.ZeroInPlace(PlaceOf(run.First), run.Count << PmLayout.BlockShift);
-                (index, left, goal) = (index + run.Count, left - run.Count, run.First + (ulong)run.Count);
-                if (!transaction.IsNearlyFull) continue;
-                volume.Commit(transaction);
-                inode = ref transaction.Edit(number);
-                path = default;
-            }
-        }
-
+        if (!TryFillHoles(transaction, number, before, from, to - from, [], CountHoles(before, from, to))) return FileError.NoSpace;
+        ref InodeRecord inode = ref transaction.Edit(number, before);
         if (grows && to > inode.Size)
         {
             ZeroMapped(transaction, before, before.Size, to);
@@ -342,8 +313,6 @@ internal sealed class FileContent(Volume volume)
     private ulong NextTo(in InodeRecord inode, long index) => Map.Find(inode, index, 1) is { First: > 0 } run ? run.First + 1 : 0;
 
     private static long BlocksOf(long bytes) => (bytes + PmLayout.BlockBytes - 1) >> PmLayout.BlockShift;
-
-    private static long PlaceOf(ulong block) => (long)block << PmLayout.BlockShift;
 
     private readonly record struct Piece(long Place, int Bytes)
     {

@@ -26,8 +26,7 @@ internal static class JournalReplay
         }
 
         ulong newest = records.Count == 0 ? floor : records[^1].Sequence;
-        if (region.Memory.Domain == PersistenceDomain.Msync) region.Memory.Persist(0, region.Geometry.Length);
-        else region.Memory.Fence();
+        region.MakeDurable(0, region.Geometry.Length);
         MetadataJournal.StoreWord(region, PmLayout.FloorOffset, StateWords.PackFloor(newest));
         return (newest, records.Count);
     }

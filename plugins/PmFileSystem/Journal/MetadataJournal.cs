@@ -75,7 +75,7 @@ internal sealed class MetadataJournal
         catch (StorageException failure)
         {
             // Also a lost mapping: the record may be there or not, and home would go on without it.
-            Volatile.Write(ref _failure, failure as DurabilityLostException ?? new DurabilityLostException(failure.Operation, _region.Name, failure.Message, failure));
+            Fail(failure);
             throw;
         }
     }
@@ -97,7 +97,7 @@ internal sealed class MetadataJournal
             }
             catch (StorageException failure)
             {
-                Volatile.Write(ref _failure, failure as DurabilityLostException ?? new DurabilityLostException(failure.Operation, _region.Name, failure.Message, failure));
+                Fail(failure);
                 throw;
             }
             finally
@@ -107,18 +107,13 @@ internal sealed class MetadataJournal
         }
     }
 
+    private void Fail(StorageException failure) =>
+        Volatile.Write(ref _failure, failure as DurabilityLostException ?? new DurabilityLostException(failure.Operation, _region.Name, failure.Message, failure));
+
     private void BringHome()
     {
-        if (_region.Memory.Domain == PersistenceDomain.Msync)
-        {
-            _region.Memory.Persist(0, _region.Geometry.Length);
-        }
-        else
-        {
-            foreach (JournalLane lane in _lanes) lane.FlushHomes();
-            _region.Memory.Fence();
-        }
-
+        foreach (JournalLane lane in _lanes) lane.FlushHomes();
+        _region.MakeDurable(0, _region.Geometry.Length);
         StoreWord(_region, PmLayout.FloorOffset, StateWords.PackFloor(Volatile.Read(ref _sequence)));
         foreach (JournalLane lane in _lanes) lane.Empty();
         Emptied?.Invoke();
@@ -159,8 +154,7 @@ internal sealed class MetadataJournal
         {
             if (!lane.TryReserve(record.Length, out int at)) return false;
             lane.Write(at, record, lines, Interlocked.Increment(ref _sequence));
-            if (_region.Memory.Domain == PersistenceDomain.Msync) _region.Memory.Persist(lane.Start + at, record.Length);
-            else _region.Memory.Fence();
+            _region.MakeDurable(lane.Start + at, record.Length);
             ReadOnlySpan<byte> rest = record[PmLayout.RecordHeaderBytes..];
             while (Change.TryTake(ref rest, out Change change))
             {

@@ -185,7 +185,7 @@ internal sealed class Transaction
     /// <returns>The record without its header's fields, a multiple of 8 bytes.</returns>
     public Span<byte> Finish()
     {
-        for (int i = 0; i < _leafCount; i++) AddDifferences((long)_leaves[i].Block << PmLayout.BlockShift, _region.Block(_leaves[i].Block), _leaves[i].After);
+        for (int i = 0; i < _leafCount; i++) AddDifferences(PmLayout.PlaceOf(_leaves[i].Block), _region.Block(_leaves[i].Block), _leaves[i].After);
         for (int i = 0; i < _inodeCount; i++)
         {
             ref InodeEdit edit = ref _inodes[i];

@@ -58,5 +58,11 @@ internal static class PmLayout
 
     public static ReadOnlySpan<byte> Magic => "SPpmfs\r\n"u8;
 
+    /// <summary>Where a block begins.</summary>
+    public static long PlaceOf(ulong block) => (long)block << BlockShift;
+
+    /// <summary>Where a block number stands in a block of them.</summary>
+    public static long PlaceOf(ulong block, int slot) => PlaceOf(block) + ((long)slot * sizeof(ulong));
+
     public static long RoundUp(long value, long unit) => (value + unit - 1) / unit * unit;
 }

@@ -16,7 +16,7 @@ internal sealed class PmRegion(IPersistentMemory memory, Geometry geometry, stri
 
     public ReadOnlySpan<byte> View(long offset, int length) => memory.View(offset, length);
 
-    public ReadOnlySpan<byte> Block(ulong block) => memory.View((long)block << PmLayout.BlockShift, PmLayout.BlockBytes);
+    public ReadOnlySpan<byte> Block(ulong block) => memory.View(PmLayout.PlaceOf(block), PmLayout.BlockBytes);
 
     /// <summary>A block of block numbers.</summary>
     public ReadOnlySpan<ulong> Pointers(ulong block) => MemoryMarshal.Cast<byte, ulong>(Block(block));
@@ -27,6 +27,14 @@ internal sealed class PmRegion(IPersistentMemory memory, Geometry geometry, stri
     {
         if (inode == 0 || inode >= geometry.Inodes) throw Damaged($"there is no inode {inode}");
         record = Unsafe.ReadUnaligned<InodeRecord>(ref MemoryMarshal.GetReference(memory.View(geometry.InodeOffset(inode), PmLayout.InodeBytes)));
+    }
+
+    /// <summary>Waits until what this thread stored past the cache, or has begun to write back, is durable. Where the domain asks for it by name, that of a range.</summary>
+    /// <exception cref="DurabilityLostException">It is not, and nobody knows what is.</exception>
+    public void MakeDurable(long offset, long length)
+    {
+        if (memory.Domain == PersistenceDomain.Msync) memory.Persist(offset, length);
+        else memory.Fence();
     }
 
     /// <summary>A block number out of a map, judged.</summary>
