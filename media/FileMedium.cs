@@ -17,11 +17,15 @@ internal sealed unsafe class FileMedium : IStorageMedium, IFileMedium, IFlushabl
     private readonly StorageMeter _meter;
     private readonly bool _isInMemory;
     private readonly List<MappedMemory> _mappings = [];
+    private readonly ZeroWriter _zeroWriter;
+    private readonly Lock _preallocating = new();
+    private bool _deviceWritesZeros = true;
     private long _length;
 
     public FileMedium(SafeFileHandle file, string name, string path, bool readOnly, StorageMeter meter)
     {
         _file = file;
+        _zeroWriter = new ZeroWriter(file);
         _meter = meter;
         Name = name;
         Path = path;
@@ -160,10 +164,17 @@ internal sealed unsafe class FileMedium : IStorageMedium, IFileMedium, IFlushabl
 
     public void Preallocate(long offset, long length)
     {
-        if (Libc.FAllocate(_file, Libc.FallocWriteZeroes, offset, length) == 0)
+        lock (_preallocating)
         {
-            Grow(offset + length);
-            return;
+            if (_deviceWritesZeros && Libc.FAllocate(_file, Libc.FallocWriteZeroes, offset, length) == 0)
+            {
+                Grow(offset + length);
+                return;
+            }
+
+            // An older kernel or a device that cannot will never; no space is another matter.
+            if (Marshal.GetLastPInvokeError() is not (Libc.ENoSpace or Libc.EIntr)) _deviceWritesZeros = false;
+            if (WriteZerosDirectly(offset, length)) return;
         }
 
         for (long done = 0; done < length; done += ZeroBlockBytes)
@@ -202,7 +213,24 @@ internal sealed unsafe class FileMedium : IStorageMedium, IFileMedium, IFlushabl
             _mappings.Clear();
         }
 
+        _zeroWriter.Dispose();
         _file.Dispose();
+    }
+
+    private bool WriteZerosDirectly(long offset, long length)
+    {
+        try
+        {
+            if (_isInMemory || !_zeroWriter.TryWrite(offset, length)) return false;
+        }
+        catch (IOException e)
+        {
+            throw Failed("write", offset, length, e.HResult, e);
+        }
+
+        Grow(offset + length);
+        _meter.CountHostWrite(ContentClass.Preallocation, length);
+        return true;
     }
 
     private void Grow(long end)

@@ -62,7 +62,7 @@ internal sealed class ReadingTurn : IDisposable
             _parked.Push(reader);
         }
 
-        reader.Woken.Wait();
+        reader.Woken.WaitOne();
         return !_hasEnded;
     }
 
@@ -79,7 +79,7 @@ internal sealed class ReadingTurn : IDisposable
             if (_parked.TryPop(out Reader? next))
             {
                 _holder = next;
-                next.Woken.Release();
+                next.Woken.Set();
                 return;
             }
         }
@@ -113,7 +113,7 @@ internal sealed class ReadingTurn : IDisposable
         lock (_changing)
         {
             _hasEnded = true;
-            while (_parked.TryPop(out Reader? reader)) reader.Woken.Release();
+            while (_parked.TryPop(out Reader? reader)) reader.Woken.Set();
         }
     }
 
@@ -146,8 +146,8 @@ internal sealed class Reader : IDisposable
 {
     private long _servingSince;
 
-    /// <summary>Released when it has the turn, or when all is over.</summary>
-    internal SemaphoreSlim Woken { get; } = new(0);
+    /// <summary>Set when it has the turn, or when all is over. An event that does not spin: the time is that of the program that is served.</summary>
+    internal AutoResetEvent Woken { get; } = new(initialState: false);
 
     /// <summary>When the request that it answers came, in ticks of <see cref="Stopwatch"/>; 0 while it answers none.</summary>
     internal long ServingSince
