@@ -11,6 +11,12 @@ internal sealed unsafe class FileMedium : IStorageMedium, IFileMedium, IFlushabl
     /// <summary>Zeros are written in pieces of this size: large enough for one device request, small enough to stay in cache.</summary>
     private const int ZeroBlockBytes = 1 << 20;
 
+    /// <summary>
+    /// Where no more than this is written between two flushes, the device begins with a write before its flush comes: while the guest is told, and asks
+    /// for the flush, it would be idle. Beyond it the kernel knows better when to write, and what is overwritten before need never be written.
+    /// </summary>
+    private const long EarlyBytes = 512 << 10;
+
     private static readonly byte[] s_zeros = new byte[ZeroBlockBytes];
 
     private readonly SafeFileHandle _file;
@@ -21,6 +27,8 @@ internal sealed unsafe class FileMedium : IStorageMedium, IFileMedium, IFlushabl
     private readonly Lock _preallocating = new();
     private bool _deviceWritesZeros = true;
     private long _length;
+    private long _unflushedBytes;
+    private bool _writesEarly;
 
     public FileMedium(SafeFileHandle file, string name, string path, bool readOnly, StorageMeter meter)
     {
@@ -122,6 +130,7 @@ internal sealed unsafe class FileMedium : IStorageMedium, IFileMedium, IFlushabl
 
         Grow(offset + data.Length);
         _meter.CountHostWrite(content, data.Length);
+        if (content == ContentClass.GuestData) BeginWriting(offset, data.Length);
     }
 
     public void SetLength(long length)
@@ -244,9 +253,20 @@ internal sealed unsafe class FileMedium : IStorageMedium, IFileMedium, IFlushabl
         }
     }
 
+    // Hints: what threads count at once may be counted once.
+    private void BeginWriting(long offset, int length)
+    {
+        long unflushed = Volatile.Read(ref _unflushedBytes) + length;
+        Volatile.Write(ref _unflushedBytes, unflushed);
+        // Started only, as with zeros: an error is for the flush to report.
+        if (Volatile.Read(ref _writesEarly) && unflushed <= EarlyBytes) _ = Libc.SyncFileRange(_file, offset, length, Libc.StartWritingRange);
+    }
+
     private void Sync(string call, int result)
     {
         int errno = result == 0 ? 0 : Marshal.GetLastPInvokeError();
+        Volatile.Write(ref _writesEarly, !_isInMemory && Volatile.Read(ref _unflushedBytes) <= EarlyBytes);
+        Volatile.Write(ref _unflushedBytes, 0);
         _meter.CountHostFlush();
         if (result != 0) throw Failed(call, -1, 0, errno);
     }
