@@ -113,7 +113,7 @@ public sealed class EvaluateTests : Scratch
         using Process process = Start("--place", "guest-fs", "-p", "qcow2-journal", "--rounds", "20");
         Eventually(() => FuseMounts.IsMounted(Mounted(Folder) ?? ""), "a guest's file system is mounted");
         // The supervisor first, as a container that ends would.
-        foreach (string supervisor in Processes(each => each.Contains("sphost-evaluate-supervisor", StringComparison.Ordinal))) Tool.Succeed("kill", "-KILL", supervisor);
+        foreach (string supervisor in Processes(each => each.Contains("sphost-evaluate-supervisor", StringComparison.Ordinal) && RunNames().Any(name => each.Contains(name, StringComparison.Ordinal)))) Tool.Succeed("kill", "-KILL", supervisor);
         process.Kill();
         process.WaitForExit(s_patience);
         Assert.NotEmpty(Left());
@@ -169,6 +169,8 @@ public sealed class EvaluateTests : Scratch
         row => (string)row!["place"]! == place && (string)row["workload"]! == workload && (string)row["contender"]! == contender)!;
 
     private static int Count(JsonNode report, string prefix) => report["notes"]!.AsArray().Count(note => ((string)note!).StartsWith(prefix, StringComparison.Ordinal));
+
+    private string[] RunNames() => [.. Directory.EnumerateDirectories(Folder, Prefix + "*").Select(folder => Path.GetFileName(folder))];
 
     private static string? Mounted(string folder) => File.ReadLines("/proc/self/mountinfo").Select(line => line.Split(' ')[4]).FirstOrDefault(path => path.StartsWith(folder, StringComparison.Ordinal) && path.EndsWith("/guest", StringComparison.Ordinal));
 

@@ -17,7 +17,7 @@ internal sealed class OwnProgram(IReadOnlyList<string> pluginDirectories, IReadO
 
     /// <summary>Starts it with a pipeline.</summary>
     /// <param name="pipeline">What <c>--pipeline</c> is to mean.</param>
-    /// <param name="folder">For the child's configuration.</param>
+    /// <param name="folder">For the child's configuration, and its temporary files: a child that is killed leaves copies of plugins among them.</param>
     /// <param name="arguments">Command and arguments.</param>
     public ServerProcess Start(PipelineDefinition pipeline, string folder, params string[] arguments)
     {
@@ -25,7 +25,7 @@ internal sealed class OwnProgram(IReadOnlyList<string> pluginDirectories, IReadO
         var content = new JsonObject { ["pipelines"] = new JsonObject { [Measured] = Describe(pipeline) } };
         if (allowedPlugins is not null) content["allowedPlugins"] = new JsonArray([.. allowedPlugins.Select(hash => (JsonNode)hash)]);
         File.WriteAllText(configuration, content.ToJsonString());
-        return ServerProcess.Start(Executable.Program, [.. Executable.Before, .. arguments, "--config", configuration, "--pipeline", Measured, .. pluginDirectories.SelectMany(directory => (string[])["--plugins", directory])]);
+        return ServerProcess.Start(Executable.Program, [.. Executable.Before, .. arguments, "--config", configuration, "--pipeline", Measured, .. pluginDirectories.SelectMany(directory => (string[])["--plugins", directory])], temporary: folder);
     }
 
     /// <summary>A pipeline as a configuration has it.</summary>

@@ -46,7 +46,11 @@ internal static class Programs
 
     /// <summary>Starts a program in a session of its own, where Ctrl-C on the terminal does not reach it: it is this process that ends it, in order.</summary>
     /// <exception cref="DiagnosticException">SP4202: it is not installed.</exception>
-    public static Process Start(string program, IReadOnlyList<string> arguments, string? folder = null)
+    /// <param name="program">Name or path.</param>
+    /// <param name="arguments">Its arguments.</param>
+    /// <param name="folder">Where it runs; null for where this process does.</param>
+    /// <param name="temporary">Where its temporary files go; null for where those of this process do.</param>
+    public static Process Start(string program, IReadOnlyList<string> arguments, string? folder = null, string? temporary = null)
     {
         string path = Find(program) ?? throw Failed(program, arguments, "it is not installed");
         string? session = Find("setsid");
@@ -61,6 +65,7 @@ internal static class Programs
             // Their output is read by this program. A runtime that is killed leaves no socket for debuggers behind when it had none.
             Environment = { ["LC_ALL"] = "C", ["DOTNET_EnableDiagnostics"] = "0" },
         };
+        if (temporary is not null) start.Environment["TMPDIR"] = temporary;
         return Process.Start(start)!;
     }
 

@@ -49,9 +49,9 @@ internal sealed partial class ServerProcess : IDisposable
 
     /// <summary>Starts it.</summary>
     /// <exception cref="DiagnosticException">SP4202: it is not installed.</exception>
-    public static ServerProcess Start(string program, string[] arguments, string? folder = null)
+    public static ServerProcess Start(string program, string[] arguments, string? folder = null, string? temporary = null)
     {
-        Process process = Programs.Start(program, arguments, folder);
+        Process process = Programs.Start(program, arguments, folder, temporary);
         process.StandardInput.Close();
         return new ServerProcess(process, [program, .. arguments]);
     }

@@ -40,7 +40,7 @@ internal sealed class GuestFileSystemPlace(EvaluationContext context, IReadOnlyL
 
     public override string CountedBy(EvaluatedContender contender, DeviceRegime regime) => contender is EvaluatedPipeline
         ? "its own meter, in the timed rounds"
-        : regime == DeviceRegime.SlowFlush ? "the raw disk of this process that QEMU stands on, over NBD, in the timed rounds" : "a pass of its own, not timed: QEMU on a raw disk of this process, over NBD, which counts";
+        : regime == DeviceRegime.SlowFlush ? "the raw disk of ours that QEMU stands on, over NBD, in the timed rounds" : "a pass of its own, not timed: QEMU on a raw disk of ours, over NBD, which counts";
 
     public override void WarmUp(IVolume volume, CancellationToken cancel) => Places.WarmUp.InFolder(((IFolderVolume)volume).Folder, cancel);
 
@@ -75,7 +75,7 @@ internal sealed class GuestFileSystemPlace(EvaluationContext context, IReadOnlyL
     {
         if (qemu.Format == "raw") DurableFile.Create(image, request.DiskBytes, []);
         else context.Tools.Create(image, request.DiskBytes, qemu.Kind == QemuKind.LazyRefcounts);
-        return QemuExport.Open(image, qemu.Format, QemuBeneath.OpenIfWanted(context, qemu, image, request), request);
+        return QemuExport.Open(image, qemu.Format, QemuBeneath.OpenApart(context, qemu, image, request), request);
     }
 
     /// <summary>The mounted file system and what it stands on.</summary>

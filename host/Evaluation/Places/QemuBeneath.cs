@@ -4,17 +4,25 @@ using StoragePlugins.Host.Pipelines;
 
 namespace StoragePlugins.Host.Evaluation.Places;
 
-/// <summary>The raw disk of this process that a QEMU stands on when what reaches the host is to be counted, or to be slow.</summary>
+/// <summary>The raw disk of ours that a QEMU stands on when what reaches the host is to be counted, or to be slow.</summary>
 internal static class QemuBeneath
 {
     private static readonly PipelineDefinition s_raw = BuiltInPipelines.All.First(pipeline => pipeline.Name == BuiltInPipelines.Raw);
 
-    /// <summary>Serves an image that QEMU is to open over NBD; null when QEMU opens the file itself.</summary>
-    public static LocalDisk? OpenIfWanted(EvaluationContext context, EvaluatedQemu qemu, string image, VolumeRequest request)
+    /// <summary>Serves an image that QEMU is to open over NBD, from this process; null when QEMU opens the file itself.</summary>
+    public static LocalDisk? OpenIfWanted(EvaluationContext context, EvaluatedQemu qemu, string image, VolumeRequest request) => Prepare(qemu, image, request)
+        ? LocalDisk.Open(context.Composer, context.Timed(s_raw, request.Regime), image, Path.Combine(request.Sockets, Guid.NewGuid().ToString("N")[..8]), context.Logger)
+        : null;
+
+    /// <summary>The same from a process of its own.</summary>
+    public static ServedBeneath? OpenApart(EvaluationContext context, EvaluatedQemu qemu, string image, VolumeRequest request)
+        => Prepare(qemu, image, request) ? ServedBeneath.Open(context, context.Timed(s_raw, request.Regime), image, request) : null;
+
+    private static bool Prepare(EvaluatedQemu qemu, string image, VolumeRequest request)
     {
-        if (request.Regime == DeviceRegime.AsIs && !request.IsCounting) return null;
+        if (request.Regime == DeviceRegime.AsIs && !request.IsCounting) return false;
         // An image on an NBD export cannot grow: as many clusters as the disk has, with as much for tables as that can take.
         if (qemu.Format != "raw") DurableFile.Extend(image, request.DiskBytes + (request.DiskBytes >> 6));
-        return LocalDisk.Open(context.Composer, context.Timed(s_raw, request.Regime), image, Path.Combine(request.Sockets, Guid.NewGuid().ToString("N")[..8]), context.Logger);
+        return true;
     }
 }

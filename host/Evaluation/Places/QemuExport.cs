@@ -1,20 +1,19 @@
 using StoragePlugins.Host.Comparison;
 using StoragePlugins.Host.Evaluation.Children;
 using StoragePlugins.Host.Exports.Fuse;
-using StoragePlugins.Host.Pipelines;
 
 namespace StoragePlugins.Host.Evaluation.Places;
 
-/// <summary>A disk of QEMU's own driver, exported by FUSE by <c>qemu-storage-daemon</c>: on a file, or on a raw NBD export of this process, which counts or is slow.</summary>
+/// <summary>A disk of QEMU's own driver, exported by FUSE by <c>qemu-storage-daemon</c>: on a file, or on a raw NBD export of ours, which counts or is slow.</summary>
 internal sealed class QemuExport : IDiskExport
 {
     private const string Program = "qemu-storage-daemon";
 
     private readonly ServerProcess _server;
-    private readonly LocalDisk? _beneath;
+    private readonly ServedBeneath? _beneath;
     private StorageCounts? _final;
 
-    private QemuExport(ServerProcess server, string file, LocalDisk? beneath) => (_server, File, _beneath) = (server, file, beneath);
+    private QemuExport(ServerProcess server, string file, ServedBeneath? beneath) => (_server, File, _beneath) = (server, file, beneath);
 
     /// <inheritdoc/>
     public string File { get; }
@@ -27,7 +26,7 @@ internal sealed class QemuExport : IDiskExport
     /// <param name="format">Its format.</param>
     /// <param name="beneath">The raw export that the image is seen through; disposed with the new object. Null to open the file.</param>
     /// <param name="request">Folders.</param>
-    public static QemuExport Open(string image, string format, LocalDisk? beneath, VolumeRequest request)
+    public static QemuExport Open(string image, string format, ServedBeneath? beneath, VolumeRequest request)
     {
         string file = Path.Combine(request.Folder, "export");
         ServerProcess? server = null;
