@@ -3,6 +3,7 @@ using Microsoft.Extensions.Logging;
 using StoragePlugins.Host.Exports.Fuse;
 using StoragePlugins.Host.Pipelines;
 using StoragePlugins.Host.Serving;
+using StoragePlugins.Host.Telemetry;
 
 namespace StoragePlugins.Host.Commands;
 
@@ -35,6 +36,7 @@ internal static class MountCommand
     public static Command Create(HostServices services)
     {
         var command = new Command("mount", "Mount an image as files until SIGTERM, Ctrl-C or an unmount.") { s_image, s_mountPoint, s_pipeline, services.Config, s_readOnly, s_writeback, s_threads, s_options };
+        Monitoring.AddTo(command);
         command.Validators.Add(result =>
         {
             if (result.GetValue(s_threads) is < 1 or > FuseSessionOptions.MaxThreads) result.AddError($"--threads takes 1 to {FuseSessionOptions.MaxThreads}.");
@@ -49,6 +51,7 @@ internal static class MountCommand
         if (commandLine.GetValue(s_readOnly)) options = options with { ReadOnly = true };
         using HostSession host = services.Start(commandLine, isServing: true);
         host.RequireValidConfiguration();
+        using Monitoring monitoring = Monitoring.Prepare(commandLine, host.Configuration.Telemetry, services.Logger);
 
         using var stop = new StopRequest();
         MountPoint point = MountPoint.Prepare(commandLine.GetValue(s_mountPoint)!, options.NonEmpty, services.Logger);
@@ -56,7 +59,9 @@ internal static class MountCommand
         using var image = new MountedImage(host.Composer.Open(host.Composer.Choose(commandLine.GetValue(s_pipeline), path), path, options.ReadOnly), services.Logger);
         int threads = commandLine.GetValue(s_threads) ?? (image.IsDisk ? ThreadsForDisks : Environment.ProcessorCount);
         using FuseSession session = MountAndStart(image, point, options, new FuseSessionOptions(threads, commandLine.GetValue(s_writeback)), services.Logger);
-        MountBanner.Write(services.Output, image, point);
+        IMeteredDisk[] watched = [new WatchedMount(image, session)];
+        monitoring.Start(() => watched);
+        MountBanner.Write(services.Output, image, point, monitoring.Banner);
         long allocatedBefore = GC.GetTotalAllocatedBytes();
         stop.WaitOr(session.Ended);
         long allocated = GC.GetTotalAllocatedBytes() - allocatedBefore;

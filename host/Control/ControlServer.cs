@@ -4,10 +4,10 @@ using System.Text.Json.Nodes;
 using Microsoft.Extensions.Logging;
 using StoragePlugins.Host.Commands;
 using StoragePlugins.Host.Diagnostics;
-using StoragePlugins.Host.Disks;
 using StoragePlugins.Host.Exports.Nbd;
 using StoragePlugins.Host.Pipelines;
 using StoragePlugins.Host.Serving;
+using StoragePlugins.Host.Telemetry;
 
 namespace StoragePlugins.Host.Control;
 
@@ -103,7 +103,7 @@ internal sealed class ControlServer : IDisposable
     private JsonObject Do(string command, JsonObject request) => command switch
     {
         "list" => new JsonObject { ["ok"] = true, ["disks"] = new JsonArray([.. _disks.Served.Select(Describe)]) },
-        "stats" => new JsonObject { ["ok"] = true, ["disks"] = new JsonArray([.. _disks.Served.Select(Count)]) },
+        "stats" => new JsonObject { ["ok"] = true, ["disks"] = new JsonArray([.. _disks.Served.Select(DiskStatistics.Describe)]) },
         "plugins" => new JsonObject { ["ok"] = true, ["catalog"] = PluginReports.Catalog(_session.Catalog) },
         "add" => Add(request),
         "switch" => Switch((string?)request["disk"] ?? "", (string?)request["pipeline"] ?? ""),
@@ -133,41 +133,16 @@ internal sealed class ControlServer : IDisposable
         PipelineDefinition pipeline = served.Image.Pipeline;
         return new JsonObject
         {
-            ["name"] = ServedDisks.NameOf(served),
+            ["name"] = served.Name,
             ["image"] = System.IO.Path.GetFullPath(served.Definition.Image),
             ["size"] = served.Disk.Length,
             ["format"] = pipeline.Format.Id,
             ["journal"] = pipeline.Journal.Id,
             ["ordering"] = pipeline.Ordering.Id,
             ["pipeline"] = pipeline.Name,
-            ["state"] = served.Disk.Poison is null ? served.Image.IsReadOnly ? "read-only" : "serving" : "durability lost",
+            ["state"] = DiskStatistics.NameOf(served.State),
             ["exports"] = new JsonArray([.. served.Exports.Select(export => (JsonNode)export.Name)]),
             ["unsafe"] = new JsonArray([.. served.Image.UnsafeReasons.Select(reason => (JsonNode)reason)]),
-        };
-    }
-
-    private static JsonNode Count(ServedImage served)
-    {
-        MeterReading m = served.Disk.Meter.Read();
-        var latency = new long[LatencyHistogram.CountsLength];
-        foreach (NbdExport export in served.Exports) export.Disk.Latency.AddTo(latency);
-        var bytes = new JsonObject();
-        foreach (ContentClass content in Enum.GetValues<ContentClass>())
-            if (m.HostBytesByClass[(int)content] > 0) bytes[JsonNamingPolicy.CamelCase.ConvertName(content.ToString())] = m.HostBytesByClass[(int)content];
-        return new JsonObject
-        {
-            ["name"] = ServedDisks.NameOf(served),
-            ["pipeline"] = served.Image.Pipeline.Name,
-            ["guestReads"] = m.GuestReads,
-            ["guestReadBytes"] = m.GuestReadBytes,
-            ["guestWrites"] = m.GuestWrites,
-            ["guestWrittenBytes"] = m.GuestWrittenBytes,
-            ["guestFlushes"] = m.GuestFlushes,
-            ["hostFlushes"] = m.HostFlushes,
-            ["barriers"] = m.Barriers,
-            ["p50Microseconds"] = Math.Round(LatencyHistogram.Percentile(latency, 0.5).TotalMicroseconds, 1),
-            ["p99Microseconds"] = Math.Round(LatencyHistogram.Percentile(latency, 0.99).TotalMicroseconds, 1),
-            ["hostBytesWritten"] = bytes,
         };
     }
 
