@@ -5,7 +5,7 @@ import { age, count, duration, percent, rate } from "./figures.js";
 // Each chart of a disk: which series of a sample its lines show. "second" goes with the axis on the right.
 export const charts = [
   { id: "requests", title: "Requests / s", format: count, lines: [["read", "reads"], ["write", "writes"], ["flush", "flushes"], ["discard, zero", "others"]] },
-  { id: "throughput", title: "Throughput", format: rate, lines: [["read", "readBytes"], ["write", "writtenBytes"], ["written by the host", "hostBytes"]] },
+  { id: "throughput", title: "Throughput", format: rate, lines: [["read", "readBytes"], ["write", "writtenBytes"], ["host wrote", "hostBytes"]] },
   { id: "latency", title: "Latency", format: duration, log: true, lines: [["p50", "p50"], ["p99", "p99"]] },
   { id: "flushes", title: "Flushes / s: guest → host", format: count, lines: [["guest flushes", "flushes"], ["host flushes", "hostFlushes"], ["barriers", "barriers"]] },
   { id: "journal", title: "Journal fill", format: percent, top: 100, journal: true, fill: true, lines: [["used", "journalFill"]] },
@@ -25,6 +25,13 @@ const decades = (low, high) => {
   return [from, to];
 };
 
+// Lines at whole decades only: those between them say nothing at this size.
+const wholeDecades = (_, __, low, high) => {
+  const found = [];
+  for (let power = Math.ceil(Math.log10(low) - 1e-9); power <= Math.log10(high) + 1e-9; power++) found.push(10 ** power);
+  return found;
+};
+
 const options = (chart, width, height, present) => {
   const axis = { stroke: style("--quiet"), grid: { stroke: style("--grid"), width: 1 }, ticks: { show: false }, font: "11px system-ui, sans-serif" };
   const scales = { x: { time: true, range: () => [present() - shown.minutes * 60, present()] } };
@@ -33,7 +40,7 @@ const options = (chart, width, height, present) => {
     : { range: (_, low, high) => [0, chart.top ?? (high > 0 ? high * 1.08 : 1)] };
   const axes = [
     { ...axis, size: 24, space: 70, values: (_, times) => times.map((time) => new Date(time * 1000).toTimeString().slice(0, shown.minutes > 3 ? 5 : 8)) },
-    { ...axis, size: 62, space: 26, values: (_, values) => values.map((value) => (value == null ? "" : chart.format(value))) },
+    { ...axis, size: 62, space: 26, ...(chart.log ? { splits: wholeDecades } : {}), values: (_, values) => values.map((value) => (value == null ? "" : chart.format(value))) },
   ];
   const series = [{}];
   chart.lines.forEach(([name, , format], index) => {

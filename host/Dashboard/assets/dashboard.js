@@ -56,7 +56,7 @@ class Disk {
       ["throughput", "Throughput", rate(bytesMoved), ""],
       ["p50", "Latency p50", duration(this.now("p50")), "of the last second"],
       ["p99", "Latency p99", duration(this.now("p99")), "of the last second"],
-      ["amplification", "Host flushes a guest flush", stats.guestFlushes > 0 ? (stats.hostFlushes / stats.guestFlushes).toFixed(2) : "–", `${exact(stats.guestFlushes)} → ${exact(stats.hostFlushes)}`],
+      ["amplification", "Host flushes per guest flush", stats.guestFlushes > 0 ? (stats.hostFlushes / stats.guestFlushes).toFixed(2) : "–", `${exact(stats.guestFlushes)} → ${exact(stats.hostFlushes)}`],
       stats.journal
         ? ["journal", "Journal", percent(this.now("journalFill")), `of ${size(stats.journal.capacityBytes)}; ${count(stats.journal.pendingTransactions)} to replay, oldest ${age(stats.journal.oldestPendingSeconds)}`]
         : ["journal", "Journal", "none", "nothing to replay"],
