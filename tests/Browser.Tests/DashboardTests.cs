@@ -29,7 +29,7 @@ public sealed class DashboardTests(Chromium chromium) : Scratch
         Assert.Equal((6, 4), (await Disk(page, "web").Locator(".chart canvas").CountAsync(), await Disk(page, "build").Locator(".chart canvas").CountAsync()));
         string still = await PixelsAsync(page, "web", "requests");
 
-        using Process load = StartLoad(sphost, seconds: 5);
+        using Process load = StartLoad(sphost, seconds: 3);
         await Assertions.Expect(Tile(page, "web", "requests")).Not.ToHaveTextAsync("0", new() { Timeout = 20_000 });
         await Assertions.Expect(Tile(page, "web", "p99")).Not.ToHaveTextAsync("–", new() { Timeout = 20_000 });
         await Assertions.Expect(Tile(page, "web", "amplification")).Not.ToHaveTextAsync("–", new() { Timeout = 20_000 });
@@ -56,7 +56,7 @@ public sealed class DashboardTests(Chromium chromium) : Scratch
     {
         using SphostProcess sphost = ServeTwo();
         using Process load = StartLoad(sphost, seconds: 60);
-        await Task.Delay(TimeSpan.FromSeconds(5)); // so that there is something to see
+        await Task.Delay(TimeSpan.FromSeconds(3)); // so that there is something to see
         foreach ((Screen screen, string name) in (IEnumerable<(Screen, string)>)[(Screen.Desktop, "desktop"), (Screen.Phone, "phone")])
         {
             foreach (ColorScheme colors in (ColorScheme[])[ColorScheme.Light, ColorScheme.Dark])

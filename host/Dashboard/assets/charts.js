@@ -37,7 +37,7 @@ const options = (chart, width, height, present) => {
   const scales = { x: { time: true, range: () => [present() - shown.minutes * 60, present()] } };
   scales.y = chart.log
     ? { distr: 3, range: (_, low, high) => (low == null || low <= 0 ? [1, 1000] : decades(low, high)) }
-    : { range: (_, low, high) => [0, chart.top ?? (high > 0 ? high * 1.08 : 1)] };
+    : { range: (_, low, high) => [0, chart.top ?? (high > 0 ? high * 1.08 : 10)] };
   const axes = [
     { ...axis, size: 24, space: 70, values: (_, times) => times.map((time) => new Date(time * 1000).toTimeString().slice(0, shown.minutes > 3 ? 5 : 8)) },
     { ...axis, size: 62, space: 26, ...(chart.log ? { splits: wholeDecades } : {}), values: (_, values) => values.map((value) => (value == null ? "" : chart.format(value))) },
@@ -49,7 +49,7 @@ const options = (chart, width, height, present) => {
     if (chart.fill) line.fill = color + "33";
     if (format) {
       line.scale = "second";
-      scales.second = { range: (_, low, high) => [0, high > 0 ? high * 1.08 : 1] };
+      scales.second = { range: (_, low, high) => [0, high > 0 ? high * 1.08 : 10] };
       axes.push({ ...axis, side: 1, scale: "second", size: 50, space: 26, grid: { show: false }, values: (_, values) => values.map((value) => (value == null ? "" : format(value))) });
     }
 

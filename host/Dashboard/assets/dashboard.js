@@ -1,7 +1,7 @@
 // The page: a section a disk, kept up to date by the server's events. Nothing is asked of any other server.
 
 import { Chart, charts, showMinutes } from "./charts.js";
-import { age, count, duration, exact, percent, rate, size } from "./figures.js";
+import { count, duration, exact, percent, rate, size } from "./figures.js";
 
 // After an answer that was no stream (too many pages are open) the browser does not try again by itself.
 const retryAfter = 2000;
@@ -56,9 +56,9 @@ class Disk {
       ["throughput", "Throughput", rate(bytesMoved), ""],
       ["p50", "Latency p50", duration(this.now("p50")), "of the last second"],
       ["p99", "Latency p99", duration(this.now("p99")), "of the last second"],
-      ["amplification", "Host flushes per guest flush", stats.guestFlushes > 0 ? (stats.hostFlushes / stats.guestFlushes).toFixed(2) : "–", `${exact(stats.guestFlushes)} → ${exact(stats.hostFlushes)}`],
+      ["amplification", "Host / guest flushes", stats.guestFlushes > 0 ? (stats.hostFlushes / stats.guestFlushes).toFixed(2) : "–", `${count(stats.guestFlushes)} → ${count(stats.hostFlushes)} in all`],
       stats.journal
-        ? ["journal", "Journal", percent(this.now("journalFill")), `of ${size(stats.journal.capacityBytes)}; ${count(stats.journal.pendingTransactions)} to replay, oldest ${age(stats.journal.oldestPendingSeconds)}`]
+        ? ["journal", "Journal", percent(this.now("journalFill")), `of ${size(stats.journal.capacityBytes)}, ${count(stats.journal.pendingTransactions)} to replay`]
         : ["journal", "Journal", "none", "nothing to replay"],
     ]);
     if (this.section.querySelector(".totals").open) this.totals();
@@ -167,6 +167,7 @@ const tick = (event) => {
     if (served.has(name)) continue;
     const state = disk.section.querySelector(".state");
     state.textContent = state.dataset.state = "no longer served";
+    disk.section.classList.add("gone");
   }
 
   finish(now);

@@ -37,7 +37,7 @@ export const percent = (number) => (number == null ? "–" : digits(number) + " 
 /** Seconds, up to days. */
 export const age = (seconds) => {
   if (seconds == null) return "–";
-  if (seconds < 1) return Math.round(seconds * 1000) + " ms";
+  if (seconds > 0 && seconds < 1) return Math.round(seconds * 1000) + " ms";
   if (seconds < 120) return digits(Math.round(seconds * 10) / 10) + " s";
   if (seconds < 7200) return Math.round(seconds / 60) + " min";
   return seconds < 172800 ? Math.round(seconds / 3600) + " h" : Math.round(seconds / 86400) + " d";
