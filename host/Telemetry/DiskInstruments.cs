@@ -1,4 +1,5 @@
 using System.Diagnostics.Metrics;
+using StoragePlugins.Host.Commands;
 using StoragePlugins.Host.Disks;
 
 namespace StoragePlugins.Host.Telemetry;
@@ -38,7 +39,7 @@ internal sealed class DiskInstruments : IDisposable
     private static readonly ContentClass[] s_contents = Enum.GetValues<ContentClass>();
 
     private readonly Func<IReadOnlyList<IMeteredDisk>> _disks;
-    private readonly Meter _meter = new(MeterName);
+    private readonly Meter _meter = new(MeterName, HostCommandLine.Version);
     private readonly DurationReplay _durations;
 
     /// <param name="disks">What is served now; asked at each observation.</param>
@@ -63,8 +64,8 @@ internal sealed class DiskInstruments : IDisposable
         _meter.CreateObservableUpDownCounter("storageplugins.disk.active_requests", () => Each(disk => [At(disk, disk.ActiveRequests)]), "{request}", "Requests under way.");
         _meter.CreateObservableUpDownCounter(
             "storageplugins.disk.connections", () => Each(disk => disk.Connections is { } connections ? [At(disk, connections)] : []), "{connection}", "Connections of clients.");
-        _meter.CreateObservableGauge(
-            "storageplugins.disk.durability_lost", () => Each(disk => [At(disk, disk.State == DiskState.DurabilityLost ? 1 : 0)]), "1", "1 when a sync failed: writes and flushes fail until the disk is opened again.");
+        _meter.CreateObservableUpDownCounter(
+            "storageplugins.disk.durability_lost", () => Each(disk => [At(disk, disk.State == DiskState.DurabilityLost ? 1 : 0)]), "{disk}", "1 when a sync failed: writes and flushes fail until the disk is opened again.");
     }
 
     private void CreateHostInstruments()

@@ -146,7 +146,7 @@ public sealed class MonitoringTests : Scratch
         foreach (string counter in (string[])["storageplugins.disk.requests", "storageplugins.disk.io", "storageplugins.host.io", "storageplugins.host.operations", "storageplugins.host.flushes", "storageplugins.host.barriers"])
             Assert.Equal(("sum", true, true), (all[counter].Kind, all[counter].IsMonotonic, all[counter].IsCumulative));
         Assert.Equal(("sum", false, "{request}"), (all["storageplugins.disk.active_requests"].Kind, all["storageplugins.disk.active_requests"].IsMonotonic, all["storageplugins.disk.active_requests"].Unit));
-        Assert.Equal(("gauge", "1"), (all["storageplugins.disk.durability_lost"].Kind, all["storageplugins.disk.durability_lost"].Unit));
+        Assert.Equal(("sum", "{disk}"), (all["storageplugins.disk.durability_lost"].Kind, all["storageplugins.disk.durability_lost"].Unit));
     }
 
     private static void RequireDurations(OtlpMetric durations, Dictionary<string, double> requests)
