@@ -1,5 +1,7 @@
 using System.CommandLine;
+using System.Text.Json.Nodes;
 using Microsoft.Extensions.Logging;
+using StoragePlugins.Host.Control;
 using StoragePlugins.Host.Exports.Fuse;
 using StoragePlugins.Host.Pipelines;
 using StoragePlugins.Host.Serving;
@@ -30,12 +32,13 @@ internal static class MountCommand
         DefaultValueFactory = _ => [],
     };
 
+    private static readonly Option<string?> s_control = new("--control") { Description = "Unix socket for 'sphost disk stats'; mode 0600. By default none.", HelpName = "PATH" };
     private static readonly Option<int?> s_threads = new("--threads") { Description = "Threads that answer; by default what suits the image.", HelpName = "N" };
 
     /// <summary>Makes the command.</summary>
     public static Command Create(HostServices services)
     {
-        var command = new Command("mount", "Mount an image as files until SIGTERM, Ctrl-C or an unmount.") { s_image, s_mountPoint, s_pipeline, services.Config, s_readOnly, s_writeback, s_threads, s_options };
+        var command = new Command("mount", "Mount an image as files until SIGTERM, Ctrl-C or an unmount.") { s_image, s_mountPoint, s_pipeline, services.Config, s_readOnly, s_writeback, s_threads, s_control, s_options };
         Monitoring.AddTo(command);
         command.Validators.Add(result =>
         {
@@ -61,6 +64,7 @@ internal static class MountCommand
         using FuseSession session = MountAndStart(image, point, options, new FuseSessionOptions(threads, commandLine.GetValue(s_writeback)), services.Logger);
         IMeteredDisk[] watched = [new WatchedMount(image, session)];
         monitoring.Start(() => watched);
+        using ControlServer? control = commandLine.GetValue(s_control) is { } socket ? ControlServer.Start(Path.GetFullPath(socket), (command, _) => Answer(command, watched[0]), services.Logger) : null;
         MountBanner.Write(services.Output, image, point, monitoring.Banner);
         long allocatedBefore = GC.GetTotalAllocatedBytes();
         stop.WaitOr(session.Ended);
@@ -70,6 +74,10 @@ internal static class MountCommand
         ServeSummary.Write(services.Output, [image.Image], allocated);
         return clean ? ExitCodes.Done : ExitCodes.Failed;
     }
+
+    private static JsonObject Answer(string command, IMeteredDisk mounted) => command == "stats"
+        ? new JsonObject { ["ok"] = true, ["disks"] = new JsonArray(DiskStatistics.Describe(mounted)) }
+        : throw new DiagnosticException("SP4025", "the request makes no sense", expected: "stats, of a mounted image", found: $"'{command}'");
 
     // An image that was opened and then not mounted is closed as cleanly as one that was.
     private static FuseSession MountAndStart(MountedImage image, MountPoint point, MountOptions options, FuseSessionOptions serving, ILogger logger)
