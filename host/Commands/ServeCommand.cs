@@ -74,7 +74,7 @@ internal static class ServeCommand
         string? named = commandLine.GetValue(s_control);
         try
         {
-            return ControlServer.Start(Path.GetFullPath(named ?? (definitions.Count == 1 ? definitions[0].Image : "sphost") + ControlClient.Suffix), disks, session, server, services.Logger);
+            return ControlServer.Start(Path.GetFullPath(named ?? (definitions.Count == 1 ? definitions[0].Image : "sphost") + ControlClient.Suffix), new ServeControl(disks, session, server, services.Logger).Answer, services.Logger);
         }
         catch (DiagnosticException failure) when (named is null)
         {

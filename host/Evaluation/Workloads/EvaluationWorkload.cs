@@ -1,0 +1,77 @@
+using StoragePlugins.Host.Evaluation.Places;
+using StoragePlugins.Host.Evaluation.Results;
+
+namespace StoragePlugins.Host.Evaluation.Workloads;
+
+/// <summary>Something that is run on a volume and timed. It has no state: each run is one call.</summary>
+internal abstract class EvaluationWorkload
+{
+    /// <summary>Name, definition and what an operation is; the same at all scales and places that share the name.</summary>
+    public abstract WorkloadFacts Facts { get; }
+
+    /// <summary>As in the tables.</summary>
+    public string Name => Facts.Name;
+
+    /// <summary>Why it cannot be run here, such as a program that is not installed; null when it can.</summary>
+    public virtual string? Lacks() => null;
+
+    /// <summary>Whether it is run in this regime at this scale: quick runs leave most of the slow device out.</summary>
+    public virtual bool RunsIn(DeviceRegime regime, EvaluationScale scale) => true;
+
+    /// <summary>About the bytes of disk that one run takes.</summary>
+    public abstract long DiskBytes(WorkloadSize size);
+
+    /// <summary>Prepares what it needs, outside of what is timed, runs and takes the time.</summary>
+    /// <exception cref="DiagnosticException">A program or the volume failed.</exception>
+    /// <exception cref="OperationCanceledException">It was cancelled.</exception>
+    public abstract WorkloadResult Run(WorkloadRun run);
+}
+
+/// <summary>How large a run is.</summary>
+/// <param name="Scale">As asked for.</param>
+/// <param name="Regime">On a slow device a quick run does fewer operations.</param>
+internal readonly record struct WorkloadSize(EvaluationScale Scale, DeviceRegime Regime)
+{
+    // A flush of 2 ms is about eight times what one costs on the machines that the quick sizes were chosen on.
+    private const int SlowDivisor = 8;
+    private const int LeastOperations = 8;
+
+    /// <summary>Operations of a run.</summary>
+    /// <param name="scaled">On a device as it is.</param>
+    public long Operations(Scaled scaled)
+    {
+        long operations = scaled.At(Scale);
+        return Regime == DeviceRegime.SlowFlush && Scale != EvaluationScale.Paper ? Math.Max(LeastOperations, operations / SlowDivisor) : operations;
+    }
+}
+
+/// <summary>One run of a workload.</summary>
+/// <param name="Volume">Where; of the kind that the place of the workload sets up.</param>
+/// <param name="Size">How large.</param>
+/// <param name="Round">0 for the round that is not timed, then from 1. With the workload's name it makes names of files that no run had before: appends must meet fresh clusters.</param>
+/// <param name="Cancel">Ends it.</param>
+internal sealed record WorkloadRun(IVolume Volume, WorkloadSize Size, int Round, CancellationToken Cancel)
+{
+    private VolumeCounts? _before;
+
+    /// <summary>What the timed part asked of the volume and cost the host; null where nobody counts.</summary>
+    public VolumeCounts? Counts { get; private set; }
+
+    /// <summary>To be called directly before the timed part: what was prepared reaches the disk, and counting begins.</summary>
+    public void BeginTimed()
+    {
+        Cancel.ThrowIfCancellationRequested();
+        Volume.Settle();
+        _before = Volume.Counts;
+    }
+
+    /// <summary>To be called directly after the timed part.</summary>
+    public void EndTimed() => Counts = Volume.Counts - _before;
+}
+
+/// <summary>What a run did in how much time.</summary>
+/// <param name="Operations">Done.</param>
+/// <param name="Seconds">For all of them.</param>
+/// <param name="Bytes">Of payload; null where operations have none.</param>
+/// <param name="Latencies">Of the operations; null where only the whole can be timed.</param>
+internal sealed record WorkloadResult(long Operations, double Seconds, long? Bytes, LatencySamples? Latencies);
