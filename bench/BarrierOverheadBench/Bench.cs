@@ -5,7 +5,10 @@ namespace StoragePlugins.BarrierOverheadBench;
 /// <summary>Sets all contenders up side by side in each place and runs the loads there.</summary>
 internal sealed class Bench(HostSession host, IReadOnlyList<Contender> contenders, string configuration, string folder, bool freshJournal)
 {
-    /// <summary>Pieces of each contender and load.</summary>
+    /// <summary>Times that everything is done on fresh images.</summary>
+    public required int Sets { get; init; }
+
+    /// <summary>Pieces of each contender and load on each set of images.</summary>
     public required int Pairs { get; init; }
 
     /// <summary>Operations of a piece.</summary>
@@ -26,17 +29,30 @@ internal sealed class Bench(HostSession host, IReadOnlyList<Contender> contender
 
     private void RunPlace(IReadOnlyList<Load> loads, Func<Contender, string, Volume> open, CancellationToken cancel)
     {
-        if (loads.Count == 0) return;
+        var figures = new Dictionary<Load, LoadFigures>();
+        for (int set = 0; loads.Count > 0 && set < Sets; set++)
+        {
+            Console.Error.WriteLine($"set {set + 1} of {Sets}");
+            // Each is the first to be made in its turn: who comes first has the better places of the device.
+            foreach (LoadFigures of in RunSet(loads, [.. contenders.Skip(set % contenders.Count), .. contenders.Take(set % contenders.Count)], open, cancel))
+                figures[of.Load] = figures.TryGetValue(of.Load, out LoadFigures? before) ? before.With(of) : of;
+        }
+
+        foreach (LoadFigures each in loads.Select(load => figures[load]))
+        {
+            LoadFigures ordered = each with { Volumes = [.. contenders.Select(contender => each.Volumes.First(volume => volume.Contender == contender))] };
+            Figures.Add((Regime, ordered));
+            Report.Write(Console.Out, Regime, ordered);
+        }
+    }
+
+    private List<LoadFigures> RunSet(IReadOnlyList<Load> loads, IReadOnlyList<Contender> order, Func<Contender, string, Volume> open, CancellationToken cancel)
+    {
         var volumes = new List<Volume>();
         try
         {
-            foreach (Contender contender in contenders) volumes.Add(open(contender, Directory.CreateDirectory(Path.Combine(folder, contender.Name)).FullName));
-            foreach (Load load in loads)
-            {
-                LoadFigures figures = PairedRun.Run(load, volumes, Pairs, Operations, cancel);
-                Figures.Add((Regime, figures));
-                Report.Write(Console.Out, Regime, figures);
-            }
+            foreach (Contender contender in order) volumes.Add(open(contender, Directory.CreateDirectory(Path.Combine(folder, contender.Name)).FullName));
+            return [.. loads.Select(load => PairedRun.Run(load, volumes, Pairs, Operations, cancel))];
         }
         finally
         {

@@ -42,7 +42,7 @@ internal static class PairedRun
                 }
             }
 
-            return new LoadFigures(load, operations, [.. volumes.Select((volume, i) => new VolumeFigures(volume.Contender, seconds[i], counts[i]))]);
+            return new LoadFigures(load, operations, pieces, [.. volumes.Select((volume, i) => new VolumeFigures(volume.Contender, seconds[i], counts[i]))]);
         }
         finally
         {
@@ -54,8 +54,20 @@ internal static class PairedRun
 /// <summary>What a load took on all volumes.</summary>
 /// <param name="Load">Which.</param>
 /// <param name="Operations">Of each piece.</param>
+/// <param name="SetPieces">Pieces on each set of images.</param>
 /// <param name="Volumes">In the contenders' order.</param>
-internal sealed record LoadFigures(Load Load, int Operations, IReadOnlyList<VolumeFigures> Volumes);
+internal sealed record LoadFigures(Load Load, int Operations, int SetPieces, IReadOnlyList<VolumeFigures> Volumes)
+{
+    /// <summary>With those of another set of images.</summary>
+    public LoadFigures With(LoadFigures other) => this with
+    {
+        Volumes = [.. Volumes.Select(own =>
+        {
+            VolumeFigures its = other.Volumes.First(each => each.Contender == own.Contender);
+            return new VolumeFigures(own.Contender, [.. own.Seconds, .. its.Seconds], own.Counts + its.Counts);
+        })],
+    };
+}
 
 /// <summary>What it took on one.</summary>
 /// <param name="Contender">Whose.</param>

@@ -13,20 +13,33 @@ internal static class PairedStatistics
     private const double ConfidenceAndPower = 1.960 + 0.842;
 
     /// <summary>How much more throughput the one has than the other: the median of the pairs' ratios, with its 95 % bootstrap interval.</summary>
-    public static Gain GainOf(double[] seconds, double[] baseline)
+    /// <param name="seconds">Of the one, set after set.</param>
+    /// <param name="baseline">Of the other.</param>
+    /// <param name="setPieces">Pieces of a set of images. Sets are drawn first, then pairs of them: what an image's place on the device does, all of its pieces share.</param>
+    public static Gain GainOf(double[] seconds, double[] baseline, int setPieces)
     {
         double[] ratios = [.. seconds.Zip(baseline, (own, its) => its / own)];
+        int sets = ratios.Length / setPieces;
         var random = new Random(ratios.Length);
         double[] medians = new double[Resamples], sample = new double[ratios.Length];
         for (int i = 0; i < Resamples; i++)
         {
-            for (int j = 0; j < sample.Length; j++) sample[j] = ratios[random.Next(ratios.Length)];
+            for (int set = 0; set < sets; set++)
+            {
+                int drawn = random.Next(sets) * setPieces;
+                for (int j = 0; j < setPieces; j++) sample[(set * setPieces) + j] = ratios[drawn + random.Next(setPieces)];
+            }
+
             medians[i] = Median(sample);
         }
 
         Array.Sort(medians);
         return new Gain(Median(ratios) - 1, medians[(int)(Resamples * 0.025)] - 1, medians[(int)(Resamples * 0.975)] - 1);
     }
+
+    /// <summary>The gain of each set alone: what somebody with one pair of images would have found.</summary>
+    public static double[] GainsOfSets(double[] seconds, double[] baseline, int setPieces) =>
+        [.. seconds.Chunk(setPieces).Zip(baseline.Chunk(setPieces), (own, its) => (its.Sum() / own.Sum()) - 1)];
 
     /// <summary>Pairs of pieces after which <see cref="Questioned"/> would be found four times of five, from the spread of the pairs' ratios.</summary>
     public static int PairsFor(double[] seconds, double[] baseline)
@@ -36,21 +49,6 @@ internal static class PairedStatistics
         double deviation = (logs[logs.Length * 3 / 4] - logs[logs.Length / 4]) / 1.349;
         // The median of normal values spreads π/2 times as far (in variance) as their mean.
         return (int)Math.Ceiling(Math.PI / 2 * Math.Pow(ConfidenceAndPower * deviation / Math.Log(1 + Questioned), 2));
-    }
-
-    /// <summary>How often two runs of the <i>same</i> volume, one after the other, differ by <see cref="Questioned"/> or more.</summary>
-    /// <param name="seconds">Its pieces in the order they were run.</param>
-    /// <param name="pieces">How many make a run.</param>
-    public static double RunsThatDiffer(double[] seconds, int pieces)
-    {
-        int differ = 0, all = 0;
-        for (int start = 0; start + (2 * pieces) <= seconds.Length; start++, all++)
-        {
-            double first = seconds.AsSpan(start, pieces).ToArray().Sum(), second = seconds.AsSpan(start + pieces, pieces).ToArray().Sum();
-            if (Math.Abs((first / second) - 1) >= Questioned) differ++;
-        }
-
-        return all == 0 ? double.NaN : (double)differ / all;
     }
 
     /// <summary>The middle, or the mean of the two middle ones.</summary>

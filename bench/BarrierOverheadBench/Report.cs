@@ -6,15 +6,12 @@ namespace StoragePlugins.BarrierOverheadBench;
 /// <summary>Writes what was measured.</summary>
 internal static class Report
 {
-    /// <summary>Pieces of a run when runs one after the other are compared: about what a short benchmark takes.</summary>
-    private const int PiecesOfRun = 20;
-
     /// <summary>A table for a load.</summary>
     public static void Write(TextWriter output, string regime, LoadFigures figures)
     {
         VolumeFigures first = figures.Volumes[0];
         output.WriteLine();
-        output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{figures.Load.Name} ({regime}): {figures.Load.Description}; {first.Seconds.Length} pairs of {figures.Operations} operations"));
+        output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{figures.Load.Name} ({regime}): {figures.Load.Description}; {first.Seconds.Length} pairs of {figures.Operations} operations on {first.Seconds.Length / figures.SetPieces} sets of images"));
         output.WriteLine($"  {"",-18}{"µs/op",8}  {"throughput",-26}{"of qemu-2.1's",-26}{"writes",7}{"flushes",9}{"txns",7}{"metadata",10}{"barriers",10}{"fdatasyncs",12}  each an operation");
         foreach (VolumeFigures volume in figures.Volumes)
         {
@@ -28,8 +25,8 @@ internal static class Report
 
         if (figures.Volumes.FirstOrDefault(each => each.Contender.Name == Contender.OrderedAgain) is { } again)
         {
-            int runs = Math.Min(PiecesOfRun, first.Seconds.Length / 4);
-            output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"  a difference of {PairedStatistics.Questioned:0.0%} takes about {PairedStatistics.PairsFor(again.Seconds, first.Seconds)} such pairs; of two runs of {runs * figures.Operations} operations of 'ordered' one after the other, {PairedStatistics.RunsThatDiffer(first.Seconds, runs):0%} differ by as much"));
+            double[] alone = PairedStatistics.GainsOfSets(again.Seconds, first.Seconds, figures.SetPieces);
+            output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"  a difference of {PairedStatistics.Questioned:0.0%} takes about {PairedStatistics.PairsFor(again.Seconds, first.Seconds)} such pairs; equal things, each set by itself ({figures.SetPieces * figures.Operations} operations): {string.Join(", ", alone.Select(Percent))}: {alone.Count(each => Math.Abs(each) >= PairedStatistics.Questioned)} of {alone.Length} differ by as much"));
         }
     }
 
@@ -39,13 +36,14 @@ internal static class Report
         regime = each.Regime,
         load = each.Figures.Load.Name,
         operations = each.Figures.Operations,
+        setPieces = each.Figures.SetPieces,
         volumes = each.Figures.Volumes.Select(volume => new { name = volume.Contender.Name, seconds = volume.Seconds, counts = volume.Counts }),
     }));
 
     private static string GainOver(LoadFigures figures, VolumeFigures volume, string baseline)
     {
         if (figures.Volumes.FirstOrDefault(each => each.Contender.Name == baseline) is not { } its) return "";
-        Gain gain = PairedStatistics.GainOf(volume.Seconds, its.Seconds);
+        Gain gain = PairedStatistics.GainOf(volume.Seconds, its.Seconds, figures.SetPieces);
         return $"{Percent(gain.Median)} [{Percent(gain.Low)} .. {Percent(gain.High)}]";
     }
 
