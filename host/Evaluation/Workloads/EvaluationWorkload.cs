@@ -6,6 +6,9 @@ namespace StoragePlugins.Host.Evaluation.Workloads;
 /// <summary>Something that is run on a volume and timed. It has no state: each run is one call.</summary>
 internal abstract class EvaluationWorkload
 {
+    /// <summary>The most that one run may take: 5 GiB at 6 ms a block of 64 KiB is nine minutes. Beyond it something hangs.</summary>
+    protected static readonly TimeSpan RunLimit = TimeSpan.FromHours(2);
+
     /// <summary>Name, definition and what an operation is; the same at all scales and places that share the name.</summary>
     public abstract WorkloadFacts Facts { get; }
 
@@ -46,27 +49,42 @@ internal readonly record struct WorkloadSize(EvaluationScale Scale, DeviceRegime
 }
 
 /// <summary>One run of a workload.</summary>
-/// <param name="Volume">Where; of the kind that the place of the workload sets up.</param>
-/// <param name="Size">How large.</param>
-/// <param name="Round">0 for the round that is not timed, then from 1. With the workload's name it makes names of files that no run had before: appends must meet fresh clusters.</param>
-/// <param name="Cancel">Ends it.</param>
-internal sealed record WorkloadRun(IVolume Volume, WorkloadSize Size, int Round, CancellationToken Cancel)
+/// <param name="volume">Where; of the kind that the place of the workload sets up.</param>
+/// <param name="size">How large.</param>
+/// <param name="round">0 for the round that is not timed, then from 1.</param>
+/// <param name="cancel">Ends it.</param>
+internal sealed class WorkloadRun(IVolume volume, WorkloadSize size, int round, CancellationToken cancel)
 {
     private VolumeCounts? _before;
+
+    /// <summary>Where.</summary>
+    public IVolume Volume => volume;
+
+    /// <summary>How large.</summary>
+    public WorkloadSize Size => size;
+
+    /// <summary>With the workload's name it makes names of files that no run had before: appends must meet fresh clusters.</summary>
+    public int Round => round;
+
+    /// <summary>Ends it.</summary>
+    public CancellationToken Cancel => cancel;
 
     /// <summary>What the timed part asked of the volume and cost the host; null where nobody counts.</summary>
     public VolumeCounts? Counts { get; private set; }
 
+    /// <summary>A path in the volume's folder that no other run has.</summary>
+    public string NewPath(EvaluationWorkload workload, string suffix = "") => Path.Combine(((IFolderVolume)volume).Folder, $"{workload.Name}-{round}{suffix}");
+
     /// <summary>To be called directly before the timed part: what was prepared reaches the disk, and counting begins.</summary>
     public void BeginTimed()
     {
-        Cancel.ThrowIfCancellationRequested();
-        Volume.Settle();
-        _before = Volume.Counts;
+        cancel.ThrowIfCancellationRequested();
+        volume.Settle();
+        _before = volume.Counts;
     }
 
     /// <summary>To be called directly after the timed part.</summary>
-    public void EndTimed() => Counts = Volume.Counts - _before;
+    public void EndTimed() => Counts = volume.Counts - _before;
 }
 
 /// <summary>What a run did in how much time.</summary>

@@ -1,0 +1,37 @@
+using StoragePlugins.Host.Evaluation.Places;
+using StoragePlugins.Host.Evaluation.Results;
+using StoragePlugins.Host.Evaluation.Workloads;
+
+namespace StoragePlugins.Host.Evaluation;
+
+/// <summary>What is to be measured.</summary>
+/// <param name="Scale">How much.</param>
+/// <param name="Rounds">Times that everything is timed, in turn.</param>
+/// <param name="Regimes">On which devices.</param>
+/// <param name="WorkloadNames">Which workloads; empty for all.</param>
+internal sealed record EvaluationPlan(EvaluationScale Scale, int Rounds, IReadOnlyList<DeviceRegime> Regimes, IReadOnlyList<string> WorkloadNames)
+{
+    // A disk is sparse. Journal, tables and what a file system keeps in reserve have room in the first.
+    private const long LeastDiskBytes = 8L << 30;
+    private const long Granularity = 1L << 30;
+
+    /// <summary>Whether volumes live for one run: at the papers' sizes those of all workloads together would not fit on the host's disk.</summary>
+    public bool HasVolumesPerWorkload => Scale == EvaluationScale.Paper;
+
+    /// <summary>Whether volumes live for one round. In a quick run they live for all of them: fresh files meet fresh clusters all the same.</summary>
+    public bool HasVolumesPerRound => Scale == EvaluationScale.Standard;
+
+    /// <summary>What runs in a place and regime.</summary>
+    public IEnumerable<EvaluationWorkload> WorkloadsOf(Place place, DeviceRegime regime)
+        => place.Workloads.Where(workload => (WorkloadNames.Count == 0 || WorkloadNames.Contains(workload.Name)) && workload.RunsIn(regime, Scale));
+
+    /// <summary>Bytes that workloads take on one volume.</summary>
+    public long BytesTaken(IEnumerable<EvaluationWorkload> workloads, DeviceRegime regime)
+    {
+        long bytes = workloads.Sum(workload => workload.DiskBytes(new WorkloadSize(Scale, regime)));
+        return HasVolumesPerRound || HasVolumesPerWorkload ? bytes : bytes * (Rounds + 1);
+    }
+
+    /// <summary>Size of a disk on which that much is written.</summary>
+    public static long DiskBytes(long taken) => Math.Max(LeastDiskBytes, (taken + (taken >> 1)) / Granularity * Granularity + Granularity);
+}

@@ -1,0 +1,49 @@
+using StoragePlugins.Host.Comparison;
+using StoragePlugins.Host.Diagnostics;
+using StoragePlugins.Host.Evaluation.Places;
+using StoragePlugins.Host.Evaluation.Workloads;
+
+namespace StoragePlugins.Host.Evaluation;
+
+/// <summary>The places that there are, with what runs in each and who is measured there.</summary>
+internal static class PlaceCatalog
+{
+    private static readonly (string Name, IReadOnlyList<EvaluationWorkload> Workloads, Func<EvaluationContext, IReadOnlyList<EvaluatedContender>, IReadOnlyList<EvaluationWorkload>, Place> Create)[] s_places =
+    [
+        ("guest-fs", WorkloadCatalog.OfGuestFileSystem, (context, contenders, workloads) => new GuestFileSystemPlace(context, contenders, workloads)),
+    ];
+
+    /// <summary>As on the command line.</summary>
+    public static IEnumerable<string> Names => s_places.Select(place => place.Name);
+
+    /// <summary>The names themselves, all of them when none is given.</summary>
+    /// <exception cref="DiagnosticException">SP4200: one is not known.</exception>
+    public static string[] RequireKnown(IReadOnlyList<string> names)
+    {
+        string[] known = [.. Names];
+        foreach (string name in names.Where(name => !known.Contains(name)))
+            throw new DiagnosticException("SP4200", $"there is no place '{name}'", "--place", string.Join(", ", known), fix: Spelling.Suggest(name, known));
+        return names.Count == 0 ? known : [.. known.Where(names.Contains)];
+    }
+
+    /// <summary>Refuses names of workloads that nothing has.</summary>
+    /// <exception cref="DiagnosticException">SP4200.</exception>
+    public static void RequireKnownWorkloads(IReadOnlyList<string> names)
+    {
+        string[] known = [.. s_places.SelectMany(place => place.Workloads).Select(workload => workload.Name).Distinct()];
+        foreach (string name in names.Where(name => !known.Contains(name)))
+            throw new DiagnosticException("SP4200", $"there is no workload '{name}'", "--workload", string.Join(", ", known), fix: Spelling.Suggest(name, known));
+    }
+
+    /// <summary>Makes the named ones.</summary>
+    /// <param name="context">What they are made with.</param>
+    /// <param name="pipelines">Our contenders.</param>
+    /// <param name="noReferences">Leave the peers out.</param>
+    /// <param name="names">Of places, in the order of the tables.</param>
+    public static Place[] Create(EvaluationContext context, IEnumerable<EvaluatedContender> pipelines, bool noReferences, IReadOnlyList<string> names)
+    {
+        QemuKind[] kinds = context.Scale == EvaluationScale.Quick ? [QemuKind.Default, QemuKind.LazyRefcounts] : [QemuKind.Default, QemuKind.LazyRefcounts, QemuKind.RawSparse];
+        EvaluatedContender[] contenders = [.. noReferences ? [] : kinds.Select(kind => new EvaluatedQemu(kind)), .. pipelines];
+        return [.. s_places.Where(place => names.Contains(place.Name)).Select(place => place.Create(context, contenders, place.Workloads))];
+    }
+}
