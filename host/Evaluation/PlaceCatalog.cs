@@ -1,6 +1,7 @@
 using StoragePlugins.Host.Comparison;
 using StoragePlugins.Host.Diagnostics;
 using StoragePlugins.Host.Evaluation.Places;
+using StoragePlugins.Host.Evaluation.VirtualMachine;
 using StoragePlugins.Host.Evaluation.Workloads;
 
 namespace StoragePlugins.Host.Evaluation;
@@ -11,19 +12,21 @@ internal static class PlaceCatalog
     private static readonly (string Name, IReadOnlyList<EvaluationWorkload> Workloads, Func<EvaluationContext, IReadOnlyList<EvaluatedContender>, IReadOnlyList<EvaluationWorkload>, Place> Create)[] s_places =
     [
         ("guest-fs", WorkloadCatalog.OfGuestFileSystem, (context, contenders, workloads) => new GuestFileSystemPlace(context, contenders, workloads)),
+        (VirtualMachinePlace.PlaceName, WorkloadCatalog.OfVirtualMachine, (context, contenders, workloads) => new VirtualMachinePlace(context, contenders, workloads)),
     ];
 
     /// <summary>As on the command line.</summary>
     public static IEnumerable<string> Names => s_places.Select(place => place.Name);
 
-    /// <summary>The names themselves, all of them when none is given.</summary>
+    /// <summary>The names themselves; when none is given all of them, but for a quick run those that take no minutes to set up.</summary>
     /// <exception cref="DiagnosticException">SP4200: one is not known.</exception>
-    public static string[] RequireKnown(IReadOnlyList<string> names)
+    public static string[] RequireKnown(IReadOnlyList<string> names, EvaluationScale scale)
     {
         string[] known = [.. Names];
         foreach (string name in names.Where(name => !known.Contains(name)))
             throw new DiagnosticException("SP4200", $"there is no place '{name}'", "--place", string.Join(", ", known), fix: Spelling.Suggest(name, known));
-        return names.Count == 0 ? known : [.. known.Where(names.Contains)];
+        if (names.Count > 0) return [.. known.Where(names.Contains)];
+        return scale == EvaluationScale.Quick ? [.. known.Where(name => name != VirtualMachinePlace.PlaceName)] : known;
     }
 
     /// <summary>Refuses names of workloads that nothing has.</summary>

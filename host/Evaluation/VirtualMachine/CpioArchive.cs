@@ -81,7 +81,7 @@ internal sealed class CpioArchive(Stream output)
 
     private void Align()
     {
-        int padding = (int)(-_position & (Alignment - 1));
-        Write(stackalloc byte[Alignment - 1][..padding]);
+        ReadOnlySpan<byte> zeros = [0, 0, 0];
+        Write(zeros[..(int)(-_position & (Alignment - 1))]);
     }
 }

@@ -52,16 +52,16 @@ internal sealed class GuestMachine : IDisposable
             // It waits for its control connection before it starts.
             process.WaitUntil(_ => File.Exists(socket), cancel);
             machine = new GuestMachine(process, Connect(socket), console, system.Accelerator);
-            machine.Read(s_bootLimit, cancel, line => line == GuestScript.Ready);
+            machine.Read(line => line == GuestScript.Ready, command: null, s_bootLimit, cancel);
             // As in the guest file system on a loop device: nothing goes on in the background.
-            machine.Run($"mke2fs -q -t ext4 -F -E lazy_itable_init=1,lazy_journal_init=1,nodiscard {GuestScript.Disk}", s_shortLimit, cancel);
+            machine.Run($"{GuestScript.ProgramFolder}/mke2fs -q -t ext4 -F -E lazy_itable_init=1,lazy_journal_init=1,nodiscard {GuestScript.Disk}", s_shortLimit, cancel);
             machine.Run($"mount -t ext4 -o noinit_itable {GuestScript.Disk} {GuestScript.MountPoint}", s_shortLimit, cancel);
             return machine;
         }
         catch
         {
-            machine?.Dispose();
-            process.Dispose();
+            if (machine is not null) machine.Dispose();
+            else process.Dispose();
             throw;
         }
     }
@@ -76,7 +76,7 @@ internal sealed class GuestMachine : IDisposable
         int number = ++_commands;
         _stream.Write(Encoding.ASCII.GetBytes($"{number} {Convert.ToBase64String(Encoding.UTF8.GetBytes(command + '\n'))}\n"));
         string prefix = $"done {number} ";
-        string[] answer = Read(limit, cancel, line => line.StartsWith(prefix, StringComparison.Ordinal), command).Split(' ');
+        string[] answer = Read(line => line.StartsWith(prefix, StringComparison.Ordinal), command, limit, cancel).Split(' ');
         string output = answer.Length > 4 ? Encoding.UTF8.GetString(Convert.FromBase64String(answer[4])) : "";
         if (answer[2] != "0") throw CommandFailed(command, $"exit code {answer[2]}: {output.Trim().Split('\n')[^1].Trim()}");
         return new GuestAnswer(output, TimeSpan.FromMicroseconds(long.Parse(answer[3], CultureInfo.InvariantCulture) / 1e3));
@@ -134,7 +134,7 @@ internal sealed class GuestMachine : IDisposable
     }
 
     /// <summary>Reads lines until one is the answer.</summary>
-    private string Read(TimeSpan limit, CancellationToken cancel, Func<string, bool> isAnswer, string? command = null)
+    private string Read(Func<string, bool> isAnswer, string? command, TimeSpan limit, CancellationToken cancel)
     {
         using var ended = CancellationTokenSource.CreateLinkedTokenSource(cancel);
         ended.CancelAfter(limit);
@@ -167,8 +167,10 @@ internal sealed class GuestMachine : IDisposable
 
     private string LastWords()
     {
-        string errors = _process.Errors.Trim(), console = File.Exists(_console) ? File.ReadAllText(_console).Trim() : "";
-        return errors.Length > 0 ? errors.Split('\n')[^1] : console.Length > 0 ? $"last on its console: {console.Split('\n')[^1].Trim()}" : "nothing on its console";
+        // That it waits for the control connection is no error.
+        string[] errors = [.. _process.Errors.Split('\n').Where(line => line.Length > 0 && !line.Contains(": info: ", StringComparison.Ordinal))];
+        string console = File.Exists(_console) ? File.ReadAllText(_console).Trim() : "";
+        return errors.Length > 0 ? errors[^1] : console.Length > 0 ? $"last on its console: {console.Split('\n')[^1].Trim()}" : "nothing on its console";
     }
 }
 

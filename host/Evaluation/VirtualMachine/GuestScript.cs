@@ -12,7 +12,7 @@ internal static class GuestScript
     /// <summary>Where its counters are.</summary>
     public const string DiskStatistics = "/sys/block/vda/stat";
 
-    /// <summary>The host's programs.</summary>
+    /// <summary>The host's programs. To be called by their paths: the shell takes its own where it has one of that name.</summary>
     public const string ProgramFolder = "/programs";
 
     /// <summary>Modules, named in the order of loading.</summary>
@@ -31,21 +31,21 @@ internal static class GuestScript
     public static string Init { get; } = $$"""
         #!/bin/{{Initramfs.Busybox}} sh
         /bin/{{Initramfs.Busybox}} --install -s /bin
-        export PATH={{ProgramFolder}}:/bin LC_ALL=C
+        export PATH=/bin LC_ALL=C
         mount -t devtmpfs devtmpfs /dev
         mount -t proc proc /proc
         mount -t sysfs sysfs /sys
         for module in {{Modules}}/*; do
             [ -f "$module" ] && insmod "$module"
         done
-        stty -F /dev/ttyS1 raw -echo
         exec 3<>/dev/ttyS1
+        stty raw -echo clocal <&3
         echo {{Ready}} >&3
         while read -r number command <&3; do
-            begin=$(date +%s%N)
+            begin=$({{ProgramFolder}}/date +%s%N)
             echo "$command" | base64 -d | sh > /tmp/output 2>&1
             code=$?
-            end=$(date +%s%N)
+            end=$({{ProgramFolder}}/date +%s%N)
             echo "done $number $code $((end - begin)) $(tail -c {{OutputBytes}} /tmp/output | base64 -w 0)" >&3
         done
         poweroff -f

@@ -7,23 +7,25 @@ using StoragePlugins.Host.Evaluation.Workloads;
 namespace StoragePlugins.Host.Evaluation.VirtualMachine;
 
 /// <summary>A virtual machine whose disk it is: our NBD export, or QEMU's own qcow2, under the same machine.</summary>
-internal sealed class VirtualMachinePlace(
-    EvaluationContext context, IReadOnlyList<EvaluatedContender> contenders, IReadOnlyList<EvaluationWorkload> workloads, VirtualMachineOptions options) : Place
+internal sealed class VirtualMachinePlace(EvaluationContext context, IReadOnlyList<EvaluatedContender> contenders, IReadOnlyList<EvaluationWorkload> workloads) : Place
 {
+    /// <summary>As on the command line.</summary>
+    public const string PlaceName = "virtual-machine";
+
     // Made by whoever is set up first; the others wait for it.
-    private readonly Lazy<GuestSystem> _system = new(() => GuestSystem.Make(options, context.Scratch.Images));
+    private readonly Lazy<GuestSystem> _system = new(() => GuestSystem.Make(context.Machine, context.Scratch.Images));
 
     public override EvaluationPlace Kind => EvaluationPlace.VirtualMachine;
 
-    public override string Name => "virtual-machine";
+    public override string Name => PlaceName;
 
-    public override string Description => $"ext4 in a virtual machine ({options.Accelerator ?? GuestSystem.Emulation}) whose virtio disk it is: 'sphost serve' over NBD beside QEMU's own driver";
+    public override string Description => $"ext4 in a virtual machine ({context.Machine.Accelerator ?? GuestSystem.Emulation}) whose virtio disk it is: 'sphost serve' over NBD beside QEMU's own driver";
 
     public override IReadOnlyList<EvaluationWorkload> Workloads => workloads;
 
     public override IReadOnlyList<EvaluatedContender> Contenders => contenders;
 
-    public override string? Lacks() => GuestSystem.Lacks(options);
+    public override string? Lacks() => GuestSystem.Lacks(context.Machine);
 
     public override string? Lacks(EvaluatedContender contender, DeviceRegime regime) => contender switch
     {

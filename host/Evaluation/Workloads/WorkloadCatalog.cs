@@ -11,4 +11,7 @@ internal static class WorkloadCatalog
         new DdWorkload(overwrites: false, syncsEachBlock: false),
         new DdWorkload(overwrites: true, syncsEachBlock: false),
     ];
+
+    /// <summary>In a virtual machine: programs that are taken along.</summary>
+    public static IReadOnlyList<EvaluationWorkload> OfVirtualMachine { get; } = [.. OfGuestFileSystem.OfType<DdWorkload>()];
 }
