@@ -10,6 +10,16 @@ internal static class WorkloadCatalog
         new DdWorkload(overwrites: true, syncsEachBlock: true),
         new DdWorkload(overwrites: false, syncsEachBlock: false),
         new DdWorkload(overwrites: true, syncsEachBlock: false),
+        new MobibenchWorkload(overwrites: false, 64 << 10),
+        new MobibenchWorkload(overwrites: true, 64 << 10),
+        new MobibenchWorkload(overwrites: false, 4 << 10),
+        new MobibenchWorkload(overwrites: true, 4 << 10),
+        new VarmailWorkload(),
+        new YcsbWorkload(SqliteDatabase.Engine, updates: false),
+        new YcsbWorkload(SqliteDatabase.Engine, updates: true),
+        new FioWorkload(isJournal: true),
+        new FioWorkload(isJournal: false),
+        new FillSyncWorkload(),
     ];
 
     /// <summary>In a virtual machine: programs that are taken along.</summary>
