@@ -61,9 +61,9 @@ internal static class EvaluateCommand
         session.RequireValidConfiguration();
         PipelineDefinition[] pipelines = PipelinesOf(commandLine, session.Configuration);
         TimeSpan slowFlush = SlowFlushOf(commandLine, session.Catalog);
-        EvaluationPlan plan = PlanOf(commandLine);
+        EvaluationPlan plan = PlanOf(commandLine, slowFlush);
         string[] placeNames = PlaceCatalog.RequireKnown(commandLine.GetValue(s_places)!, plan.Scale);
-        PlaceCatalog.RequireKnownWorkloads(plan.WorkloadNames);
+        PlaceCatalog.RequireKnownWorkloads(plan.WorkloadNames, plan.Scale);
         string? json = commandLine.GetValue(s_json);
         if (json is not null) JsonFile.RequireWritable(json);
 
@@ -95,7 +95,7 @@ internal static class EvaluateCommand
         }
 
         Place[] places = PlaceCatalog.Create(context, PipelineContenders(pipelines, scratch.Memory), noReferences, placeNames);
-        var evaluation = new EvaluationSession(context, plan, places, slowFlush, CommandText(commandLine));
+        var evaluation = new EvaluationSession(context, plan, places, CommandText(commandLine));
         EvaluationReport report = evaluation.Run(services.Output, line => services.Logger.LogInformation("{Stage}", line), cancel.Token);
         if (json is not null) JsonFile.Write(json, report);
         if (report.IsInterrupted) throw new OperationCanceledException(cancel.Token);
@@ -121,7 +121,7 @@ internal static class EvaluateCommand
         return [.. (named.Length == 0 ? s_defaultPipelines : named.Distinct()).Select(configuration.Pipeline)];
     }
 
-    private static EvaluationPlan PlanOf(ParseResult commandLine)
+    private static EvaluationPlan PlanOf(ParseResult commandLine, TimeSpan slowFlush)
     {
         EvaluationScale scale = commandLine.GetValue(s_scale);
         int rounds = commandLine.GetValue(s_rounds) ?? (scale == EvaluationScale.Standard ? 5 : 3);
@@ -132,7 +132,7 @@ internal static class EvaluateCommand
             RegimeChoice.SlowFlush => [DeviceRegime.SlowFlush],
             _ => [DeviceRegime.AsIs, DeviceRegime.SlowFlush],
         };
-        return new EvaluationPlan(scale, rounds, regimes, [.. commandLine.GetValue(s_workloads)!.Distinct()]);
+        return new EvaluationPlan(scale, rounds, regimes, [.. commandLine.GetValue(s_workloads)!.Distinct()]) { SlowFlush = slowFlush };
     }
 
     private static TimeSpan SlowFlushOf(ParseResult commandLine, PluginCatalog catalog)

@@ -11,6 +11,15 @@ namespace StoragePlugins.Host.Evaluation;
 /// <param name="WorkloadNames">Which workloads; empty for all.</param>
 internal sealed record EvaluationPlan(EvaluationScale Scale, int Rounds, IReadOnlyList<DeviceRegime> Regimes, IReadOnlyList<string> WorkloadNames)
 {
+    /// <summary>What a flush costs on the host's device, in µs; measured when the evaluation begins.</summary>
+    public double FlushMicroseconds { get; init; }
+
+    /// <summary>What the simulated device adds.</summary>
+    public required TimeSpan SlowFlush { get; init; }
+
+    /// <summary>How large runs are on a device.</summary>
+    public WorkloadSize SizeOn(DeviceRegime regime) => new(Scale, FlushMicroseconds + (regime == DeviceRegime.SlowFlush ? SlowFlush.TotalMicroseconds : 0));
+
     // A disk is sparse. Journal, tables and what a file system keeps in reserve have room in the first.
     private const long LeastDiskBytes = 8L << 30;
     private const long Granularity = 1L << 30;
@@ -28,7 +37,7 @@ internal sealed record EvaluationPlan(EvaluationScale Scale, int Rounds, IReadOn
     /// <summary>Bytes that workloads take on one volume.</summary>
     public long BytesTaken(IEnumerable<EvaluationWorkload> workloads, DeviceRegime regime)
     {
-        long bytes = workloads.Sum(workload => workload.DiskBytes(new WorkloadSize(Scale, regime)));
+        long bytes = workloads.Sum(workload => workload.DiskBytes(SizeOn(regime)));
         return HasVolumesPerRound || HasVolumesPerWorkload ? bytes : bytes * (Rounds + 1);
     }
 

@@ -17,7 +17,7 @@ namespace StoragePlugins.Host.Evaluation;
 internal sealed class EvaluationRun(EvaluationPlan plan, Place place, DeviceRegime regime, EvaluationContext context, Action<string> progress, CancellationToken cancel)
 {
     private readonly List<RowFigures> _rows = [];
-    private readonly WorkloadSize _size = new(plan.Scale, regime);
+    private readonly WorkloadSize _size = plan.SizeOn(regime);
 
     /// <summary>Whether something failed that should not have; the notes say what.</summary>
     public bool HasFailures { get; private set; }

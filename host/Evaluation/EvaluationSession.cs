@@ -9,11 +9,10 @@ namespace StoragePlugins.Host.Evaluation;
 
 /// <summary>A whole evaluation: one place after the other, as is and slowly, told as it goes and reported at the end.</summary>
 /// <param name="context">What everything is made with.</param>
-/// <param name="plan">What to measure.</param>
+/// <param name="asked">What to measure.</param>
 /// <param name="places">Where.</param>
-/// <param name="slowFlush">What the simulated device adds to a flush.</param>
 /// <param name="command">What repeats it.</param>
-internal sealed class EvaluationSession(EvaluationContext context, EvaluationPlan plan, IReadOnlyList<Place> places, TimeSpan slowFlush, string command)
+internal sealed class EvaluationSession(EvaluationContext context, EvaluationPlan asked, IReadOnlyList<Place> places, string command)
 {
     /// <summary>Whether something failed that should not have.</summary>
     public bool HasFailures { get; private set; }
@@ -28,7 +27,8 @@ internal sealed class EvaluationSession(EvaluationContext context, EvaluationPla
         long start = Stopwatch.GetTimestamp();
         HostFacts host = HostFacts.Of(context.Scratch.Images) with { Directory = Path.GetDirectoryName(context.Scratch.Roots[0])! };
         SortedDictionary<string, string> versions = ProgramVersions.Find();
-        EvaluationTable.WriteFacts(host, versions, plan, slowFlush, output);
+        EvaluationPlan plan = asked with { FlushMicroseconds = host.AppendFlushMicroseconds };
+        EvaluationTable.WriteFacts(host, versions, plan, output);
         if (host.FileSystem is "tmpfs" or "ramfs") context.Notes.Add($"SP4105: {host.Directory} is in memory: flushes cost nothing there; name a folder on a disk with --directory");
 
         (Place Place, DeviceRegime Regime)[] parts = [.. places.SelectMany(place => plan.Regimes.Select(regime => (place, regime)))];
@@ -37,7 +37,7 @@ internal sealed class EvaluationSession(EvaluationContext context, EvaluationPla
         bool isInterrupted = false;
         foreach ((Place place, DeviceRegime regime) in parts)
         {
-            (IReadOnlyList<EvaluationRow> measured, isInterrupted) = RunPart(place, regime, clock, output.IsTerminal, writeLine, cancel);
+            (IReadOnlyList<EvaluationRow> measured, isInterrupted) = RunPart(plan, place, regime, clock, output.IsTerminal, writeLine, cancel);
             rows.AddRange(measured);
             EvaluationTable.WriteResults(place, regime, measured, output);
             if (isInterrupted) break;
@@ -50,7 +50,7 @@ internal sealed class EvaluationSession(EvaluationContext context, EvaluationPla
             Command = command,
             Scale = plan.Scale.ToString().ToLowerInvariant(),
             Rounds = plan.Rounds,
-            SlowFlushMicroseconds = slowFlush.TotalMicroseconds,
+            SlowFlushMicroseconds = plan.SlowFlush.TotalMicroseconds,
             IsInterrupted = isInterrupted,
             Host = host,
             Versions = versions,
@@ -65,7 +65,7 @@ internal sealed class EvaluationSession(EvaluationContext context, EvaluationPla
         return report;
     }
 
-    private (IReadOnlyList<EvaluationRow> Rows, bool IsInterrupted) RunPart(Place place, DeviceRegime regime, EvaluationClock clock, bool isTerminal, Action<string> writeLine, CancellationToken cancel)
+    private (IReadOnlyList<EvaluationRow> Rows, bool IsInterrupted) RunPart(EvaluationPlan plan, Place place, DeviceRegime regime, EvaluationClock clock, bool isTerminal, Action<string> writeLine, CancellationToken cancel)
     {
         EvaluationRun? run = null;
         try

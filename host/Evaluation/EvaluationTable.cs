@@ -27,10 +27,10 @@ internal static class EvaluationTable
     ];
 
     /// <summary>What comes before the first measurement.</summary>
-    public static void WriteFacts(HostFacts host, IReadOnlyDictionary<string, string> versions, EvaluationPlan plan, TimeSpan slowFlush, CommandOutput output) => output.WriteFacts([
+    public static void WriteFacts(HostFacts host, IReadOnlyDictionary<string, string> versions, EvaluationPlan plan, CommandOutput output) => output.WriteFacts([
         .. host.Lines(),
         ("versions", string.Join(", ", versions.Select(version => $"{version.Key} {version.Value}"))),
-        ("measured", $"scale {plan.Scale.ToString().ToLowerInvariant()}, {plan.Rounds} rounds; devices: {string.Join(", ", plan.Regimes.Select(regime => regime == DeviceRegime.AsIs ? "as is" : $"each flush {Pipelines.Quantities.FormatDuration(slowFlush)} longer"))}"),
+        ("measured", $"scale {plan.Scale.ToString().ToLowerInvariant()}, {plan.Rounds} rounds; devices: {string.Join(", ", plan.Regimes.Select(regime => regime == DeviceRegime.AsIs ? "as is" : $"each flush {Pipelines.Quantities.FormatDuration(plan.SlowFlush)} longer"))}"),
     ]);
 
     /// <summary>The tables of a place in a regime.</summary>
@@ -41,6 +41,12 @@ internal static class EvaluationTable
         TableColumn<EvaluationRow>[] shown = table.Fitting(rows, FittedTable<EvaluationRow>.Room(output));
         output.WriteLine();
         output.WriteLine($"== {place.Name}{(regime == DeviceRegime.SlowFlush ? ", slow flush" : "")}: {place.Description}");
+        if (place.IsMatrix)
+        {
+            WriteMatrix(rows, output);
+            return;
+        }
+
         foreach (IGrouping<string, EvaluationRow> workload in rows.GroupBy(row => row.Workload))
         {
             WorkloadFacts facts = place.Workloads.First(each => each.Name == workload.Key).Facts;
@@ -62,6 +68,15 @@ internal static class EvaluationTable
         output.WriteLine("SPEED-UP: rate in terms of the reference's, median of the rounds' ratios; above 1 is faster. SPREAD: (largest − smallest) / median of the rounds' rates.");
         output.WriteLine("GUEST FL: flushes that reach the disk, an operation. HOST FL, BARRIERS: of the host's storage, a guest flush. BYTES: written by the host for each byte that reaches the disk.");
         output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"took {report.TookSeconds:0} s{(report.IsInterrupted ? ", INTERRUPTED: only the rounds that were whole" : "")}"));
+    }
+
+    // One line a cell, one column a contender.
+    private static void WriteMatrix(IReadOnlyList<EvaluationRow> rows, CommandOutput output)
+    {
+        var table = new FittedTable<IGrouping<string, EvaluationRow>>("MiB/s", group => group.Key, _ => false, [.. rows.Select(row => row.Contender).Distinct().Select(contender => new TableColumn<IGrouping<string, EvaluationRow>>(
+            contender, group => Number(group.FirstOrDefault(row => row.Contender == contender)?.BytesPerSecond / MiB, "0")))]);
+        IGrouping<string, EvaluationRow>[] groups = [.. rows.GroupBy(row => row.Workload)];
+        table.Write(table.Fitting(groups, int.MaxValue), groups, groups, output);
     }
 
     // One line a workload, one column a contender.

@@ -9,11 +9,25 @@ namespace StoragePlugins.Host.Evaluation;
 /// <summary>The places that there are, with what runs in each and who is measured there.</summary>
 internal static class PlaceCatalog
 {
-    private static readonly (string Name, IReadOnlyList<EvaluationWorkload> Workloads, Func<EvaluationContext, IReadOnlyList<EvaluatedContender>, IReadOnlyList<EvaluationWorkload>, Place> Create)[] s_places =
+    private static readonly PlaceEntry[] s_places =
     [
-        ("guest-fs", WorkloadCatalog.OfGuestFileSystem, (context, contenders, workloads) => new GuestFileSystemPlace(context, contenders, workloads)),
-        (VirtualMachinePlace.PlaceName, WorkloadCatalog.OfVirtualMachine, (context, contenders, workloads) => new VirtualMachinePlace(context, contenders, workloads)),
+        new("block", _ => WorkloadCatalog.OfBlockDevice, (making, workloads) => new BlockDevicePlace(making.Context, making.Disks, workloads)),
+        new("guest-fs", _ => WorkloadCatalog.OfGuestFileSystem, (making, workloads) => new GuestFileSystemPlace(making.Context, making.Disks, workloads)),
+        new(VirtualMachinePlace.PlaceName, _ => WorkloadCatalog.OfVirtualMachine, (making, workloads) => new VirtualMachinePlace(making.Context, making.Disks, workloads)),
+        new("memory-fs", WorkloadCatalog.OfMemory, (making, workloads) => new MemoryPlace(making.Context, making.FileSystems, workloads)),
     ];
+
+    /// <summary>A place that can be named.</summary>
+    /// <param name="Name">As on the command line.</param>
+    /// <param name="Workloads">What runs there at a scale.</param>
+    /// <param name="Create">Makes it.</param>
+    private sealed record PlaceEntry(string Name, Func<EvaluationScale, IReadOnlyList<EvaluationWorkload>> Workloads, Func<PlaceMaking, IReadOnlyList<EvaluationWorkload>, Place> Create);
+
+    /// <summary>What places are made with.</summary>
+    /// <param name="Context">Folders, programs, notes.</param>
+    /// <param name="Disks">Who is measured where disks are.</param>
+    /// <param name="FileSystems">Who is measured where file systems in memory are.</param>
+    private sealed record PlaceMaking(EvaluationContext Context, IReadOnlyList<EvaluatedContender> Disks, IReadOnlyList<EvaluatedContender> FileSystems);
 
     /// <summary>As on the command line.</summary>
     public static IEnumerable<string> Names => s_places.Select(place => place.Name);
@@ -31,9 +45,9 @@ internal static class PlaceCatalog
 
     /// <summary>Refuses names of workloads that nothing has.</summary>
     /// <exception cref="DiagnosticException">SP4200.</exception>
-    public static void RequireKnownWorkloads(IReadOnlyList<string> names)
+    public static void RequireKnownWorkloads(IReadOnlyList<string> names, EvaluationScale scale)
     {
-        string[] known = [.. s_places.SelectMany(place => place.Workloads).Select(workload => workload.Name).Distinct()];
+        string[] known = [.. s_places.SelectMany(place => place.Workloads(scale)).Select(workload => workload.Name).Distinct()];
         foreach (string name in names.Where(name => !known.Contains(name)))
             throw new DiagnosticException("SP4200", $"there is no workload '{name}'", "--workload", string.Join(", ", known), fix: Spelling.Suggest(name, known));
     }
@@ -47,6 +61,8 @@ internal static class PlaceCatalog
     {
         QemuKind[] kinds = context.Scale == EvaluationScale.Quick ? [QemuKind.Default, QemuKind.LazyRefcounts] : [QemuKind.Default, QemuKind.LazyRefcounts, QemuKind.RawSparse];
         EvaluatedContender[] contenders = [.. noReferences ? [] : kinds.Select(kind => new EvaluatedQemu(kind)), .. pipelines];
-        return [.. s_places.Where(place => names.Contains(place.Name)).Select(place => place.Create(context, contenders, place.Workloads))];
+        EvaluatedContender[] fileSystems = [.. Enum.GetValues<MemoryFileSystemKind>().Select(kind => new EvaluatedMemoryFileSystem(kind)).Where(each => !noReferences || !each.IsReference)];
+        var making = new PlaceMaking(context, contenders, fileSystems);
+        return [.. s_places.Where(place => names.Contains(place.Name)).Select(place => place.Create(making, place.Workloads(context.Scale)))];
     }
 }

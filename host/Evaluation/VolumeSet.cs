@@ -21,15 +21,20 @@ internal sealed class VolumeSet(Place place, DeviceRegime regime, EvaluationCont
     public void SetUp(IEnumerable<EvaluatedContender> contenders, long diskBytes, bool isCounting, Action<EvaluatedContender, Exception> failed)
         => InParallel([.. contenders], contender =>
         {
-            string folder = Directory.CreateDirectory(Path.Combine(context.Scratch.Images, $"{contender.Name}-{Guid.NewGuid().ToString("N")[..6]}")).FullName;
+            // The same name each time, so that what strategies say of an image is said once; another one where something could not be taken away.
+            string folder = Path.Combine(context.Scratch.Images, contender.Name);
+            if (Directory.Exists(folder)) folder += "-" + Guid.NewGuid().ToString("N")[..6];
+            Directory.CreateDirectory(folder);
             try
             {
                 IVolume volume = place.SetUp(contender, new VolumeRequest(folder, context.Scratch.Sockets, diskBytes, regime, isCounting, cancel));
                 lock (_lock) _volumes.Add(contender, (volume, folder));
+                place.WarmUp(volume, cancel);
             }
             catch (Exception failure) when (EvaluationFailure.IsExpected(failure))
             {
-                Directory.Delete(folder, recursive: true);
+                Drop(contender);
+                if (Directory.Exists(folder)) Directory.Delete(folder, recursive: true);
                 failed(contender, failure);
             }
         });

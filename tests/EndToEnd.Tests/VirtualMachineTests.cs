@@ -12,9 +12,9 @@ public sealed class VirtualMachineTests : Scratch
     public void Programs_of_the_guest_reach_the_disk_and_what_they_cost_is_counted()
     {
         string figures = PathOf("figures.json");
-        Tool.Sphost([.. Arguments("-w", "dd-append-dsync", "-w", "dd-overwrite-dsync", "-w", "fio-journal", "--json", figures)]).Expect(0);
+        Tool.Sphost([.. Arguments("-w", "dd-append-dsync", "-w", "fio-journal", "--json", figures)]).Expect(0);
         JsonArray rows = JsonNode.Parse(File.ReadAllText(figures))!["rows"]!.AsArray();
-        Assert.Equal(["dd-append-dsync", "dd-overwrite-dsync", "fio-journal"], rows.Select(row => (string)row!["workload"]!));
+        Assert.Equal(["dd-append-dsync", "fio-journal"], rows.Select(row => (string)row!["workload"]!));
         foreach (JsonNode? row in rows)
         {
             Assert.Equal("virtual-machine", (string)row!["place"]!);
@@ -24,7 +24,7 @@ public sealed class VirtualMachineTests : Scratch
             Assert.InRange((double)row["amplification"]!["hostFlushesPerGuestFlush"]!, 0.9, 1.2);
         }
 
-        Assert.NotNull(rows[2]!["latency"]);
+        Assert.NotNull(rows[1]!["latency"]);
         AssertNothingIsLeft();
     }
 
@@ -36,7 +36,7 @@ public sealed class VirtualMachineTests : Scratch
         Assert.True(SpinWait.SpinUntil(() => Machines().Any() || sphost.HasExited, s_patience), "no virtual machine was started");
         Tool.Succeed("kill", "-INT", $"{sphost.Id}");
         Assert.True(sphost.WaitForExit(s_patience), "it did not end");
-        Assert.True(sphost.ExitCode == 130, $"exit {sphost.ExitCode}\n{output.Result}{errors.Result}");
+        Assert.True(sphost.ExitCode == 1 && errors.Result.EndsWith("cancelled\n", StringComparison.Ordinal), $"exit {sphost.ExitCode}\n{output.Result}{errors.Result}");
         AssertNothingIsLeft();
     }
 

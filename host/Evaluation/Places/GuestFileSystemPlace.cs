@@ -42,6 +42,8 @@ internal sealed class GuestFileSystemPlace(EvaluationContext context, IReadOnlyL
         ? "its own meter, in the timed rounds"
         : regime == DeviceRegime.SlowFlush ? "the raw disk of this process that QEMU stands on, over NBD, in the timed rounds" : "a pass of its own, not timed: QEMU on a raw disk of this process, over NBD, which counts";
 
+    public override void WarmUp(IVolume volume, CancellationToken cancel) => Places.WarmUp.InFolder(((IFolderVolume)volume).Folder, cancel);
+
     public override IVolume SetUp(EvaluatedContender contender, VolumeRequest request)
     {
         string image = Path.Combine(request.Folder, "disk.img");

@@ -31,6 +31,9 @@ internal interface IBlockVolume : IVolume
 
     /// <summary>Connects a client, who writes at most <see cref="Workload.BlockBytes"/> at once.</summary>
     NbdClient Connect();
+
+    /// <summary>Told what a client asked for, since it is the client who knows.</summary>
+    void CountGuest(long flushes, long bytes);
 }
 
 /// <summary>What was asked of a volume, and what that cost.</summary>

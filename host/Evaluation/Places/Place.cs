@@ -25,6 +25,9 @@ internal abstract class Place
     /// <summary>Name of the contender that the others' speed is told in terms of.</summary>
     public virtual string Baseline => EvaluatedContender.Baseline;
 
+    /// <summary>Whether its workloads are cells of a matrix, to be shown in one table.</summary>
+    public virtual bool IsMatrix => false;
+
     /// <summary>Why nothing can be measured here on this machine; null when it can.</summary>
     public virtual string? Lacks() => null;
 
@@ -43,6 +46,9 @@ internal abstract class Place
     /// <summary>Makes a fresh disk or file system and sets it up.</summary>
     /// <exception cref="DiagnosticException">It cannot be set up; nothing of it is left.</exception>
     public abstract IVolume SetUp(EvaluatedContender contender, VolumeRequest request);
+
+    /// <summary>Uses a volume as the workloads will, before the clock starts: a server's code is compiled as it runs, and its first writes make what later ones find.</summary>
+    public abstract void WarmUp(IVolume volume, CancellationToken cancel);
 }
 
 /// <summary>What volume is wanted.</summary>

@@ -12,6 +12,9 @@ internal sealed class VirtualMachinePlace(EvaluationContext context, IReadOnlyLi
     /// <summary>As on the command line.</summary>
     public const string PlaceName = "virtual-machine";
 
+    // Half a second on a machine that has nothing else to do.
+    private static readonly TimeSpan s_warmUpLimit = TimeSpan.FromMinutes(2);
+
     // Made by whoever is set up first; the others wait for it.
     private readonly Lazy<GuestSystem> _system = new(() => GuestSystem.Make(context.Machine, context.Scratch.Images));
 
@@ -40,6 +43,13 @@ internal sealed class VirtualMachinePlace(EvaluationContext context, IReadOnlyLi
     public override string CountedBy(EvaluatedContender contender, DeviceRegime regime) => contender is EvaluatedPipeline
         ? "its own meter, in the timed rounds"
         : regime == DeviceRegime.SlowFlush ? "the raw disk of this process that QEMU stands on, over NBD, in the timed rounds" : "a pass of its own, not timed: QEMU on a raw disk of this process, over NBD, which counts";
+
+    public override void WarmUp(IVolume volume, CancellationToken cancel)
+    {
+        const string File = GuestScript.MountPoint + "/warm-up";
+        const string Dd = GuestScript.ProgramFolder + "/dd";
+        ((IMachineVolume)volume).Run($"{Dd} if=/dev/zero of={File} bs=64K count=100 oflag=dsync && {Dd} if=/dev/zero of={File} bs=4K count=300 oflag=dsync conv=notrunc && rm {File}", s_warmUpLimit, cancel);
+    }
 
     public override IVolume SetUp(EvaluatedContender contender, VolumeRequest request)
     {

@@ -34,19 +34,19 @@ internal abstract class EvaluationWorkload
 
 /// <summary>How large a run is.</summary>
 /// <param name="Scale">As asked for.</param>
-/// <param name="Regime">On a slow device a quick run does fewer operations.</param>
-internal readonly record struct WorkloadSize(EvaluationScale Scale, DeviceRegime Regime)
+/// <param name="FlushMicroseconds">What a flush costs on the device, the simulated part included: where it costs more, a run does less, so that it takes about as long.</param>
+internal readonly record struct WorkloadSize(EvaluationScale Scale, double FlushMicroseconds)
 {
-    // A flush of 2 ms is about eight times what one costs on the machines that the quick sizes were chosen on.
-    private const int SlowDivisor = 8;
+    // The sizes were chosen where a flush costs this much.
+    private const double UsualMicroseconds = 400;
     private const int LeastOperations = 8;
 
-    /// <summary>Operations of a run.</summary>
-    /// <param name="scaled">On a device as it is.</param>
+    /// <summary>Operations of a run; the papers' own numbers whatever a flush costs.</summary>
+    /// <param name="scaled">On a device of the usual speed.</param>
     public long Operations(Scaled scaled)
     {
         long operations = scaled.At(Scale);
-        return Regime == DeviceRegime.SlowFlush && Scale != EvaluationScale.Paper ? Math.Max(LeastOperations, operations / SlowDivisor) : operations;
+        return Scale == EvaluationScale.Paper ? operations : Math.Max(Math.Min(LeastOperations, operations), (long)(operations * Math.Min(1, UsualMicroseconds / FlushMicroseconds)));
     }
 }
 

@@ -5,7 +5,7 @@ using StoragePlugins.Media;
 namespace StoragePlugins.Host.Evaluation.Workloads;
 
 /// <summary>A file of the file system that is measured, as a benchmark written in C uses it: write, then fsync or fdatasync.</summary>
-internal sealed class SyncedFile : IDisposable
+internal sealed class SyncedFile : IRecordFile
 {
     private readonly string _path;
     private readonly SafeFileHandle _file;

@@ -1,8 +1,24 @@
+using StoragePlugins.Host.Comparison;
+
 namespace StoragePlugins.Host.Evaluation.Workloads;
 
 /// <summary>What runs where.</summary>
 internal static class WorkloadCatalog
 {
+    private static readonly Workload[] s_block = [.. Workload.All.Where(workload => !workload.HasSnapshot && workload.Pattern != WritePattern.Scattered)];
+
+    /// <summary>On a block device.</summary>
+    public static IReadOnlyList<EvaluationWorkload> OfBlockDevice { get; } = [.. s_block.Select((workload, index) => new BlockWorkload(workload, index, s_block.Length))];
+
+    /// <summary>In a file system in memory, at a scale.</summary>
+    public static IReadOnlyList<EvaluationWorkload> OfMemory(EvaluationScale scale) =>
+    [
+        .. from countsSync in (bool[])[false, true]
+           from rewrites in (bool[])[false, true]
+           from cell in scale switch { EvaluationScale.Quick => IozoneCell.Few(), EvaluationScale.Standard => IozoneCell.Some(), _ => IozoneCell.Matrix() }
+           select new IozoneWorkload(cell, rewrites, countsSync),
+    ];
+
     /// <summary>In a file system on a disk.</summary>
     public static IReadOnlyList<EvaluationWorkload> OfGuestFileSystem { get; } =
     [
