@@ -7,7 +7,9 @@ namespace StoragePlugins.BarrierOverheadBench;
 /// <param name="Barriers">Barriers.</param>
 /// <param name="HostFlushes">fdatasyncs of the image.</param>
 /// <param name="Transactions">Transactions of the guest file system's journal; 0 without one.</param>
-internal readonly record struct Counts(long GuestWrites, long GuestFlushes, long MetadataWrites, long Barriers, long HostFlushes, long Transactions = 0)
+/// <param name="Processor">Processor time of the disk's process, which does not depend on what else the machine does; 0 where it has none of its own.</param>
+internal readonly record struct Counts(
+    long GuestWrites, long GuestFlushes, long MetadataWrites, long Barriers, long HostFlushes, long Transactions = 0, TimeSpan Processor = default)
 {
     /// <summary>Of a meter; the guest file system's part stays 0.</summary>
     public static Counts Of(StorageMeter meter)
@@ -20,10 +22,10 @@ internal readonly record struct Counts(long GuestWrites, long GuestFlushes, long
     /// <summary>Together.</summary>
     public static Counts operator +(Counts one, Counts other) => new(
         one.GuestWrites + other.GuestWrites, one.GuestFlushes + other.GuestFlushes, one.MetadataWrites + other.MetadataWrites, one.Barriers + other.Barriers,
-        one.HostFlushes + other.HostFlushes, one.Transactions + other.Transactions);
+        one.HostFlushes + other.HostFlushes, one.Transactions + other.Transactions, one.Processor + other.Processor);
 
     /// <summary>What came after an earlier reading.</summary>
     public static Counts operator -(Counts later, Counts earlier) => new(
         later.GuestWrites - earlier.GuestWrites, later.GuestFlushes - earlier.GuestFlushes, later.MetadataWrites - earlier.MetadataWrites, later.Barriers - earlier.Barriers,
-        later.HostFlushes - earlier.HostFlushes, later.Transactions - earlier.Transactions);
+        later.HostFlushes - earlier.HostFlushes, later.Transactions - earlier.Transactions, later.Processor - earlier.Processor);
 }

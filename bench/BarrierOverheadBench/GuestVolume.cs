@@ -53,10 +53,11 @@ internal sealed class GuestVolume : Volume
     {
         get
         {
+            _process.Refresh();
             _process.StandardInput.WriteLine();
             _process.StandardInput.Flush();
             string line = _process.StandardOutput.ReadLine() ?? throw new BenchException($"{Contender.Name}: its disk's process ended");
-            return JsonSerializer.Deserialize<Counts>(line) with { Transactions = JournalTransactions() };
+            return JsonSerializer.Deserialize<Counts>(line) with { Transactions = JournalTransactions(), Processor = _process.TotalProcessorTime };
         }
     }
 

@@ -12,7 +12,7 @@ internal static class Report
         VolumeFigures first = figures.Volumes[0];
         output.WriteLine();
         output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{figures.Load.Name} ({regime}): {figures.Load.Description}; {first.Seconds.Length} pairs of {figures.Operations} operations on {first.Seconds.Length / figures.SetPieces} sets of images"));
-        output.WriteLine($"  {"",-18}{"µs/op",8}  {"throughput",-26}{"of qemu-2.1's",-26}{"writes",7}{"flushes",9}{"txns",7}{"metadata",10}{"barriers",10}{"fdatasyncs",12}  each an operation");
+        output.WriteLine($"  {"",-18}{"µs/op",8}  {"throughput",-26}{"of qemu-2.1's",-26}{"writes",7}{"flushes",9}{"txns",7}{"metadata",10}{"barriers",10}{"fdatasyncs",12}{"CPU µs",8}  each an operation");
         foreach (VolumeFigures volume in figures.Volumes)
         {
             double operations = (double)volume.Seconds.Length * figures.Operations;
@@ -20,7 +20,7 @@ internal static class Report
             string gain = volume == first ? "" : GainOver(figures, volume, Contender.Ordered);
             string gainOfOld = volume.Contender.Name == Contender.Qemu21Barrier ? GainOver(figures, volume, Contender.Qemu21) : "";
             double microseconds = PairedStatistics.Median(volume.Seconds) / figures.Operations * 1e6;
-            output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"  {volume.Contender.Name,-18}{microseconds,8:0.0}  {gain,-26}{gainOfOld,-26}{Each(volume.Counts.GuestWrites),7:0.00}{Each(volume.Counts.GuestFlushes),9:0.00}{Each(volume.Counts.Transactions),7:0.00}{Each(volume.Counts.MetadataWrites),10:0.00}{Each(volume.Counts.Barriers),10:0.00}{Each(volume.Counts.HostFlushes),12:0.00}"));
+            output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"  {volume.Contender.Name,-18}{microseconds,8:0.0}  {gain,-26}{gainOfOld,-26}{Each(volume.Counts.GuestWrites),7:0.00}{Each(volume.Counts.GuestFlushes),9:0.00}{Each(volume.Counts.Transactions),7:0.00}{Each(volume.Counts.MetadataWrites),10:0.00}{Each(volume.Counts.Barriers),10:0.00}{Each(volume.Counts.HostFlushes),12:0.00}{volume.Counts.Processor.TotalMicroseconds / operations,8:0.0}"));
         }
 
         if (figures.Volumes.FirstOrDefault(each => each.Contender.Name == Contender.OrderedAgain) is { } again)

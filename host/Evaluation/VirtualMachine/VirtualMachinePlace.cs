@@ -44,11 +44,12 @@ internal sealed class VirtualMachinePlace(EvaluationContext context, IReadOnlyLi
         ? "its own meter, in the timed rounds"
         : regime == DeviceRegime.SlowFlush ? "the raw disk of this process that QEMU stands on, over NBD, in the timed rounds" : "a pass of its own, not timed: QEMU on a raw disk of this process, over NBD, which counts";
 
+    // The file stays: an append that met its clusters again would find them allocated.
     public override void WarmUp(IVolume volume, CancellationToken cancel)
     {
         const string File = GuestScript.MountPoint + "/warm-up";
         const string Dd = GuestScript.ProgramFolder + "/dd";
-        ((IMachineVolume)volume).Run($"{Dd} if=/dev/zero of={File} bs=64K count=100 oflag=dsync && {Dd} if=/dev/zero of={File} bs=4K count=300 oflag=dsync conv=notrunc && rm {File}", s_warmUpLimit, cancel);
+        ((IMachineVolume)volume).Run($"{Dd} if=/dev/zero of={File} bs=64K count=100 oflag=dsync && {Dd} if=/dev/zero of={File} bs=4K count=300 oflag=dsync conv=notrunc", s_warmUpLimit, cancel);
     }
 
     public override IVolume SetUp(EvaluatedContender contender, VolumeRequest request)
