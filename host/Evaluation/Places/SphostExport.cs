@@ -25,15 +25,16 @@ internal sealed class SphostExport : IDiskExport
     public string File => Path.Combine(MountPoint, "disk");
 
     /// <inheritdoc/>
-    public StorageCounts? Counts
+    public StorageCounts? Counts => CountsOf(_socket);
+
+    /// <summary>What the one disk of a child of ours has counted.</summary>
+    /// <param name="control">The child's control socket.</param>
+    public static StorageCounts CountsOf(string control)
     {
-        get
-        {
-            JsonNode disk = ControlClient.Ask(_socket, new JsonObject { ["command"] = "stats" })["disks"]!.AsArray()[0]!;
-            JsonObject bytes = disk["hostBytesWritten"]!.AsObject();
-            long preallocated = (long?)bytes["preallocation"] ?? 0;
-            return new StorageCounts((long)disk["hostFlushes"]!, (long)disk["barriers"]!, bytes.Sum(each => (long)each.Value!) - preallocated, preallocated);
-        }
+        JsonNode disk = ControlClient.Ask(control, new JsonObject { ["command"] = "stats" })["disks"]!.AsArray()[0]!;
+        JsonObject bytes = disk["hostBytesWritten"]!.AsObject();
+        long preallocated = (long?)bytes["preallocation"] ?? 0;
+        return new StorageCounts((long)disk["hostFlushes"]!, (long)disk["barriers"]!, bytes.Sum(each => (long)each.Value!) - preallocated, preallocated);
     }
 
     /// <summary>Mounts an image.</summary>
