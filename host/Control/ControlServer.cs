@@ -163,6 +163,7 @@ internal sealed class ControlServer : IDisposable
             ["guestWrites"] = m.GuestWrites,
             ["guestWrittenBytes"] = m.GuestWrittenBytes,
             ["guestFlushes"] = m.GuestFlushes,
+            ["guestBarriers"] = m.GuestBarriers,
             ["hostFlushes"] = m.HostFlushes,
             ["barriers"] = m.Barriers,
             ["p50Microseconds"] = Math.Round(LatencyHistogram.Percentile(latency, 0.5).TotalMicroseconds, 1),
