@@ -41,7 +41,8 @@ internal sealed class GuestOrder(bool isAtomic)
     {
         Volatile.Write(ref _barriersSinceFlush, 1);
         Volatile.Write(ref _isUsed, true);
-        if (!isAtomic || Volatile.Read(ref _hasVisible) != 0) return false;
+        if (!isAtomic) return false;
+        if (Volatile.Read(ref _hasVisible) != 0) return false;
         Interlocked.Increment(ref _owed);
         return true;
     }
