@@ -11,17 +11,29 @@ internal sealed unsafe class FileMedium : IStorageMedium, IFileMedium, IFlushabl
     /// <summary>Zeros are written in pieces of this size: large enough for one device request, small enough to stay in cache.</summary>
     private const int ZeroBlockBytes = 1 << 20;
 
+    /// <summary>
+    /// Where no more than this is written between two flushes, the device begins with a write before its flush comes: while the guest is told, and asks
+    /// for the flush, it would be idle. Beyond it the kernel knows better when to write, and what is overwritten before need never be written.
+    /// </summary>
+    private const long EarlyBytes = 512 << 10;
+
     private static readonly byte[] s_zeros = new byte[ZeroBlockBytes];
 
     private readonly SafeFileHandle _file;
     private readonly StorageMeter _meter;
     private readonly bool _isInMemory;
     private readonly List<MappedMemory> _mappings = [];
+    private readonly ZeroWriter _zeroWriter;
+    private readonly Lock _preallocating = new();
+    private bool _deviceWritesZeros = true;
     private long _length;
+    private long _unflushedBytes;
+    private bool _writesEarly;
 
     public FileMedium(SafeFileHandle file, string name, string path, bool readOnly, StorageMeter meter)
     {
         _file = file;
+        _zeroWriter = new ZeroWriter(file);
         _meter = meter;
         Name = name;
         Path = path;
@@ -118,6 +130,7 @@ internal sealed unsafe class FileMedium : IStorageMedium, IFileMedium, IFlushabl
 
         Grow(offset + data.Length);
         _meter.CountHostWrite(content, data.Length);
+        if (content == ContentClass.GuestData) BeginWriting(offset, data.Length);
     }
 
     public void SetLength(long length)
@@ -160,10 +173,17 @@ internal sealed unsafe class FileMedium : IStorageMedium, IFileMedium, IFlushabl
 
     public void Preallocate(long offset, long length)
     {
-        if (Libc.FAllocate(_file, Libc.FallocWriteZeroes, offset, length) == 0)
+        lock (_preallocating)
         {
-            Grow(offset + length);
-            return;
+            if (_deviceWritesZeros && Libc.FAllocate(_file, Libc.FallocWriteZeroes, offset, length) == 0)
+            {
+                Grow(offset + length);
+                return;
+            }
+
+            // An older kernel or a device that cannot will never; no space is another matter.
+            if (Marshal.GetLastPInvokeError() is not (Libc.ENoSpace or Libc.EIntr)) _deviceWritesZeros = false;
+            if (WriteZerosDirectly(offset, length)) return;
         }
 
         for (long done = 0; done < length; done += ZeroBlockBytes)
@@ -202,7 +222,24 @@ internal sealed unsafe class FileMedium : IStorageMedium, IFileMedium, IFlushabl
             _mappings.Clear();
         }
 
+        _zeroWriter.Dispose();
         _file.Dispose();
+    }
+
+    private bool WriteZerosDirectly(long offset, long length)
+    {
+        try
+        {
+            if (_isInMemory || !_zeroWriter.TryWrite(offset, length)) return false;
+        }
+        catch (IOException e)
+        {
+            throw Failed("write", offset, length, e.HResult, e);
+        }
+
+        Grow(offset + length);
+        _meter.CountHostWrite(ContentClass.Preallocation, length);
+        return true;
     }
 
     private void Grow(long end)
@@ -216,9 +253,20 @@ internal sealed unsafe class FileMedium : IStorageMedium, IFileMedium, IFlushabl
         }
     }
 
+    // Hints: what threads count at once may be counted once.
+    private void BeginWriting(long offset, int length)
+    {
+        long unflushed = Volatile.Read(ref _unflushedBytes) + length;
+        Volatile.Write(ref _unflushedBytes, unflushed);
+        // Started only, as with zeros: an error is for the flush to report.
+        if (Volatile.Read(ref _writesEarly) && unflushed <= EarlyBytes) _ = Libc.SyncFileRange(_file, offset, length, Libc.StartWritingRange);
+    }
+
     private void Sync(string call, int result)
     {
         int errno = result == 0 ? 0 : Marshal.GetLastPInvokeError();
+        Volatile.Write(ref _writesEarly, !_isInMemory && Volatile.Read(ref _unflushedBytes) <= EarlyBytes);
+        Volatile.Write(ref _unflushedBytes, 0);
         _meter.CountHostFlush();
         if (result != 0) throw Failed(call, -1, 0, errno);
     }

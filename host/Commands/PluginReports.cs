@@ -124,14 +124,18 @@ internal static class PluginReports
 
         if ((strategy["options"] as JsonObject)?["properties"] is not JsonObject properties) return;
         output.WriteTable(["  OPTION", "DEFAULT", "ALLOWED", "DESCRIPTION"], properties.Select(property => (IReadOnlyList<Cell>)[
-            "  " + property.Key, Text(property.Value?["default"]), Allowed(property.Value), Text(property.Value?["description"])]));
+            "  " + property.Key, Quantity(property.Value?["default"]), Allowed(property.Value), Text(property.Value?["description"])]));
     }
 
     private static string Allowed(JsonNode? schema)
         => schema?["enum"] is JsonArray choices ? Text(choices)
-            : schema?["minimum"] is { } minimum ? $"{Text(minimum)} to {Text(schema["maximum"])}"
+            : schema?["minimum"] is { } minimum ? $"{Quantity(minimum)} to {Quantity(schema["maximum"])}"
             : schema?["type"] is JsonArray types ? string.Join(" or ", types.Select(Text))
             : Text(schema?["type"]);
+
+    /// <summary>A number that is whole KiB as a size, as people write it in options; the JSON has plain numbers.</summary>
+    private static string Quantity(JsonNode? node)
+        => node is JsonValue value && value.TryGetValue(out long number) && number != 0 && number % 1024 == 0 ? Quantities.FormatSize(number) : Text(node);
 
     private static string Text(JsonNode? node) => node switch
     {

@@ -210,7 +210,7 @@ internal sealed class FuseSession : IDisposable
         if (_options.Threads > 1 && (_turn.IsSlow(isFlush) || (!isAlone && worker.HasMore()))) _turn.Pass(reader);
         worker.MoveTo(_placement.Processor);
         error = worker.Answer(bytes);
-        _turn.Finish(reader, isFlush);
+        _turn.Finish(reader, isFlush, worker.HasMore);
         return error == 0 || GoesOn(error);
     }
 

@@ -31,6 +31,7 @@ internal sealed unsafe class FuseWorker : IDisposable
         _device = device;
         _dispatcher = dispatcher;
         _listing = new DirectoryListing(Payload);
+        HasMore = Poll;
     }
 
     private byte* Payload => _replies + PageBytes;
@@ -48,11 +49,7 @@ internal sealed unsafe class FuseWorker : IDisposable
     }
 
     /// <summary>Whether another request waits already.</summary>
-    public bool HasMore()
-    {
-        var entry = new FuseCalls.PollEntry { Descriptor = (int)_device.DangerousGetHandle(), Wanted = FuseCalls.PollEntry.Readable };
-        return FuseCalls.Poll(&entry, 1, 0) > 0;
-    }
+    public Func<bool> HasMore { get; }
 
     /// <summary>What is known of the request that was received, before it is answered.</summary>
     /// <param name="bytes">Its bytes.</param>
@@ -98,6 +95,12 @@ internal sealed unsafe class FuseWorker : IDisposable
     {
         *(T*)Payload = payload;
         return Reply(unique, 0, sizeof(T));
+    }
+
+    private bool Poll()
+    {
+        var entry = new FuseCalls.PollEntry { Descriptor = (int)_device.DangerousGetHandle(), Wanted = FuseCalls.PollEntry.Readable };
+        return FuseCalls.Poll(&entry, 1, 0) > 0;
     }
 
     // All but read-ahead, write-back and asynchronous direct I/O, of which a thread can have several, and what nobody waits for.

@@ -10,7 +10,7 @@ namespace StoragePlugins.Host.Exports.Fuse;
 /// some thousand requests at the latest (<see cref="CallerPlacement"/>), where one goes on as the other goes to sleep; with several it does not, and each request pays for waking a thread up elsewhere
 /// (docs/mount.md has the figures). So the others are parked here, the last one first to go on.</para>
 /// <para>The one who reads passes the turn on before it answers when it is not to be waited for: more requests wait already, or the ones before took
-/// long. Where that was wrong, a watch passes the turn on for it. Two threads that read at once, for a moment, do no harm.</para>
+/// long and others came meanwhile. Where that was wrong, a watch passes the turn on for it. Two threads that read at once, for a moment, do no harm.</para>
 /// <para>Threads are started when the turn is passed and all others are busy.</para>
 /// </remarks>
 internal sealed class ReadingTurn : IDisposable
@@ -24,6 +24,9 @@ internal sealed class ReadingTurn : IDisposable
     /// <summary>A request that turned out to be stuck holds up the others for at most twice this long.</summary>
     private static readonly TimeSpan s_watchPeriod = TimeSpan.FromMilliseconds(5);
 
+    /// <summary>Slow requests in a row during which nobody else came, before the next one keeps the turn: one that is kept wrongly holds somebody up.</summary>
+    private const int AloneInARow = 8;
+
     private readonly Lock _changing = new();
     private readonly Stack<Reader> _parked = new();
     private readonly Func<bool> _startThread;
@@ -32,6 +35,7 @@ internal sealed class ReadingTurn : IDisposable
     private volatile bool _hasEnded;
     private int _slowInARow;
     private int _slowFlushesInARow;
+    private int _aloneInARow;
     private volatile bool _isWatching;
     private long _requests;
     private long _requestsSeen;
@@ -43,8 +47,9 @@ internal sealed class ReadingTurn : IDisposable
         _watch = new Timer(_ => Watch());
     }
 
-    /// <summary>The last requests took long; flushes and others are counted apart, for writes to a cache come between slow flushes.</summary>
-    public bool IsSlow(bool flushes) => Volatile.Read(ref CounterOf(flushes)) >= SlowInARow;
+    /// <summary>Others would wait for what comes now: the last requests took long, and somebody came meanwhile. Flushes and others are counted apart,
+    /// for writes to a cache come between slow flushes.</summary>
+    public bool IsSlow(bool flushes) => Volatile.Read(ref CounterOf(flushes)) >= SlowInARow && Volatile.Read(ref _aloneInARow) < AloneInARow;
 
     /// <summary>Waits for the turn.</summary>
     /// <returns>False when there is nothing to read any more.</returns>
@@ -62,7 +67,7 @@ internal sealed class ReadingTurn : IDisposable
             _parked.Push(reader);
         }
 
-        reader.Woken.Wait();
+        reader.Woken.WaitOne();
         return !_hasEnded;
     }
 
@@ -79,7 +84,7 @@ internal sealed class ReadingTurn : IDisposable
             if (_parked.TryPop(out Reader? next))
             {
                 _holder = next;
-                next.Woken.Release();
+                next.Woken.Set();
                 return;
             }
         }
@@ -92,18 +97,29 @@ internal sealed class ReadingTurn : IDisposable
     {
         reader.ServingSince = Stopwatch.GetTimestamp();
         Volatile.Write(ref _requests, _requests + 1);
+        reader.RequestsBefore = _requests;
         if (_isWatching) return;
         _isWatching = true;
         _watch.Change(s_watchPeriod, s_watchPeriod);
     }
 
     /// <summary>It was answered.</summary>
-    public void Finish(Reader reader, bool wasFlush)
+    /// <param name="reader">Who answered it.</param>
+    /// <param name="wasFlush">It was a flush.</param>
+    /// <param name="hasMore">Asks the kernel whether another request waits.</param>
+    public void Finish(Reader reader, bool wasFlush, Func<bool> hasMore)
     {
         bool wasSlow = Stopwatch.GetTimestamp() - reader.ServingSince > s_slowTicks;
         ref int inARow = ref CounterOf(wasFlush);
         if (!wasSlow) Volatile.Write(ref inARow, 0);
-        else if (inARow < SlowInARow) Volatile.Write(ref inARow, inARow + 1);
+        else
+        {
+            if (inARow < SlowInARow) Volatile.Write(ref inARow, inARow + 1);
+            bool wasAlone = Volatile.Read(ref _requests) == reader.RequestsBefore && !hasMore();
+            if (!wasAlone) Volatile.Write(ref _aloneInARow, 0);
+            else if (_aloneInARow < AloneInARow) Volatile.Write(ref _aloneInARow, _aloneInARow + 1);
+        }
+
         reader.ServingSince = 0;
     }
 
@@ -113,7 +129,7 @@ internal sealed class ReadingTurn : IDisposable
         lock (_changing)
         {
             _hasEnded = true;
-            while (_parked.TryPop(out Reader? reader)) reader.Woken.Release();
+            while (_parked.TryPop(out Reader? reader)) reader.Woken.Set();
         }
     }
 
@@ -146,8 +162,8 @@ internal sealed class Reader : IDisposable
 {
     private long _servingSince;
 
-    /// <summary>Released when it has the turn, or when all is over.</summary>
-    internal SemaphoreSlim Woken { get; } = new(0);
+    /// <summary>Set when it has the turn, or when all is over. An event that does not spin: the time is that of the program that is served.</summary>
+    internal AutoResetEvent Woken { get; } = new(initialState: false);
 
     /// <summary>When the request that it answers came, in ticks of <see cref="Stopwatch"/>; 0 while it answers none.</summary>
     internal long ServingSince
@@ -155,6 +171,9 @@ internal sealed class Reader : IDisposable
         get => Volatile.Read(ref _servingSince);
         set => Volatile.Write(ref _servingSince, value);
     }
+
+    /// <summary>Requests that had come when it began with its own.</summary>
+    internal long RequestsBefore { get; set; }
 
     public void Dispose() => Woken.Dispose();
 }

@@ -54,6 +54,7 @@ public sealed class PluginsCommandTests
         CommandResult text = Command.Sphost("plugins", "show", "toy-slow", "--plugins", fixture.Root);
         Assert.Equal(0, text.ExitCode);
         Assert.Matches(@"(?m)^  flushDelay +1ms +0 to 10s +How long a flush takes\.$", text.Output);
+        Assert.Matches(@"(?m)^  rate +1M +512 to 1G +Bytes a second\.$", text.Output);
         Assert.Matches(@"(?m)^  mode +write-back +write-back, write-through", text.Output);
 
         JsonNode toy = JsonNode.Parse(Command.Sphost("plugins", "show", "Toy", "--json", "--plugins", fixture.Root).Output)!;

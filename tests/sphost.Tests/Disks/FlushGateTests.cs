@@ -168,6 +168,63 @@ public class FlushGateTests
         served.Read(0, new byte[1]);
     }
 
+    [Fact]
+    public void Who_waits_for_its_flush_runs_it_itself_while_nobody_else_does()
+    {
+        var ranOn = new ConcurrentQueue<int>();
+        using var gate = new FlushGate("disk", () => ranOn.Enqueue(Environment.CurrentManagedThreadId));
+        gate.Flush();
+        gate.CountWrite();
+        gate.Flush();
+        Assert.Equal([Environment.CurrentManagedThreadId, Environment.CurrentManagedThreadId], ranOn);
+        var answers = new ConcurrentQueue<StorageException?>();
+        gate.CountWrite();
+        gate.Submit(new Ticket(answers));
+        NbdTestServer.Eventually(() => answers.Count == 1, "the flush is answered");
+        Assert.NotEqual(Environment.CurrentManagedThreadId, ranOn.Last());
+    }
+
+    [Fact]
+    public void A_flush_that_somebody_runs_for_itself_is_shared_held_and_waited_for_like_any_other()
+    {
+        using var run = new GatedFlushes();
+        run.Write();
+        Task own = Task.Run(run.FlushAndWait);
+        run.AwaitRunning(1);
+        run.Flush();
+        run.WriteAndFlush();
+        Assert.False(run.WaitUntilIdle(TimeSpan.FromMilliseconds(20)));
+        Assert.False(run.Hold(TimeSpan.FromMilliseconds(20)));
+        Assert.Equal(1, run.Started);
+        run.LetOneEnd();
+        Assert.True(own.Wait(10_000));
+        run.AwaitRunning(2);
+        Assert.Equal(1, run.Answered);
+        run.LetOneEnd();
+        run.AwaitAll();
+        Assert.True(run.Hold(TimeSpan.FromSeconds(10)));
+        run.Write();
+        own = Task.Run(run.FlushAndWait);
+        Assert.False(own.Wait(20));
+        Assert.Equal(2, run.Started);
+        run.Release();
+        run.AwaitRunning(3);
+        run.LetOneEnd();
+        Assert.True(own.Wait(10_000));
+    }
+
+    [Fact]
+    public void A_sync_that_failed_for_one_who_ran_it_itself_is_never_tried_again()
+    {
+        using var run = new GatedFlushes { Failure = s_lost };
+        run.Write();
+        run.LetOneEnd();
+        Assert.Same(s_lost, Assert.Throws<DurabilityLostException>(run.FlushAndWait));
+        run.Failure = null;
+        Assert.Throws<DurabilityLostException>(run.FlushAndWait);
+        Assert.Equal(1, run.Started);
+    }
+
     /// <summary>A gate over a flush that ends when it is told to.</summary>
     private sealed class GatedFlushes : IDisposable
     {
@@ -198,6 +255,14 @@ public class FlushGateTests
             _gate.Submit(new Ticket(_answers));
         }
 
+        public void FlushAndWait() => _gate.Flush();
+
+        public bool WaitUntilIdle(TimeSpan timeout) => _gate.WaitUntilIdle(timeout);
+
+        public bool Hold(TimeSpan timeout) => _gate.Hold(timeout);
+
+        public void Release() => _gate.Release();
+
         public void AwaitRunning(int number) => NbdTestServer.Eventually(() => Started == number, $"flush {number} runs");
 
         public void LetOneEnd() => _mayEnd.Release();
@@ -221,9 +286,10 @@ public class FlushGateTests
             if (Failure is not null) throw Failure;
         }
 
-        private sealed class Ticket(ConcurrentQueue<StorageException?> answers) : FlushTicket
-        {
-            public override void Flushed(StorageException? failure) => answers.Enqueue(failure);
-        }
+    }
+
+    private sealed class Ticket(ConcurrentQueue<StorageException?> answers) : FlushTicket
+    {
+        public override void Flushed(StorageException? failure) => answers.Enqueue(failure);
     }
 }

@@ -71,6 +71,41 @@ public sealed class FileMediumTests : IDisposable
         if (medium.GetCapability<IDeallocatingMedium>()!.TryZeroRange(3 << 20, 1 << 20)) Assert.Equal(4 << 20, medium.Length);
     }
 
+    [Theory]
+    [InlineData(0, 1 << 20)]
+    [InlineData(64 << 10, 3 << 20)]
+    [InlineData(4096, 4096)]
+    [InlineData(512, 8192)]
+    public void Zeros_written_ahead_take_the_place_of_what_the_page_cache_still_held(int offset, int length)
+    {
+        using IStorageMedium medium = Open(create: true);
+        byte[] before = new byte[offset + length];
+        Array.Fill(before, (byte)7);
+        medium.Write(0, before, ContentClass.GuestData);
+        for (int round = 0; round < 2; round++)
+        {
+            medium.GetCapability<IPreallocatingMedium>()!.Preallocate(offset, length);
+            byte[] read = new byte[offset + length];
+            Assert.Equal(read.Length, medium.Read(0, read));
+            Assert.Equal(offset, read.AsSpan().IndexOf((byte)0) is var first and >= 0 ? first : offset);
+            Assert.Equal(-1, read.AsSpan(offset).IndexOfAnyExcept((byte)0));
+            medium.Write(offset, before.AsSpan(offset), ContentClass.GuestData);
+            medium.Read(0, read);
+            Assert.Equal(before, read);
+        }
+
+        Assert.Equal(2 * length, _meter.Read().HostBytesByClass[(int)ContentClass.Preallocation]);
+    }
+
+    [Fact]
+    public void What_is_written_ahead_is_allocated()
+    {
+        using IStorageMedium medium = Open(create: true);
+        medium.GetCapability<IPreallocatingMedium>()!.Preallocate(1 << 20, 2 << 20);
+        Assert.Equal(3 << 20, medium.Length);
+        Assert.Equal((2 << 20, false), medium.GetCapability<ISparseMedium>()!.DescribeRun(1 << 20));
+    }
+
     [Fact]
     public void Flush_is_fdatasync_and_full_flush_is_fsync()
     {

@@ -128,4 +128,31 @@ public sealed class MountPartsTests
         Assert.True(started.Wait(10_000));
         Assert.False(turn.IsHeldBy(reader));
     }
+
+    [Fact]
+    public void A_slow_request_keeps_the_turn_as_long_as_nobody_else_comes_meanwhile()
+    {
+        using var turn = new ReadingTurn(() => false);
+        using Reader first = new(), second = new();
+        Assert.True(turn.Take(first));
+        void BeSlow(Action meanwhile, bool othersWait = false)
+        {
+            turn.Begin(first);
+            Thread.Sleep(1);
+            meanwhile();
+            turn.Finish(first, wasFlush: true, () => othersWait);
+        }
+
+        for (int i = 0; i < 2; i++) BeSlow(() => { });
+        Assert.True(turn.IsSlow(flushes: true));
+        for (int i = 0; i < 8; i++) BeSlow(() => { });
+        Assert.False(turn.IsSlow(flushes: true));
+        BeSlow(() => turn.Begin(second));
+        Assert.True(turn.IsSlow(flushes: true));
+        for (int i = 0; i < 8; i++) BeSlow(() => { });
+        Assert.False(turn.IsSlow(flushes: true));
+        BeSlow(() => { }, othersWait: true);
+        Assert.True(turn.IsSlow(flushes: true));
+        Assert.False(turn.IsSlow(flushes: false));
+    }
 }
