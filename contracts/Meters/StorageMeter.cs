@@ -13,7 +13,7 @@ public sealed class StorageMeter
     private readonly long[] _writtenBytes = new long[s_classes];
     private long _guestDiscards, _guestDiscardedBytes, _guestZeroings, _guestZeroedBytes;
     private long _hostReads, _hostReadBytes, _hostFlushes, _barriers;
-    private long _guestReads, _guestReadBytes, _guestWrites, _guestWrittenBytes, _guestFlushes;
+    private long _guestReads, _guestReadBytes, _guestWrites, _guestWrittenBytes, _guestFlushes, _guestBarriers;
 
     /// <summary>How full the journal is; set by a journal that keeps a log, empty for others.</summary>
     public JournalGauge Journal { get; } = new();
@@ -69,6 +69,9 @@ public sealed class StorageMeter
     /// <summary>One guest flush or FUA was answered.</summary>
     public void CountGuestFlush() => Interlocked.Increment(ref _guestFlushes);
 
+    /// <summary>One guest barrier (<see cref="IBarrierDisk"/>) was answered.</summary>
+    public void CountGuestBarrier() => Interlocked.Increment(ref _guestBarriers);
+
     /// <summary>The figures now. Each is exact; together they are of about the same moment.</summary>
     public MeterReading Read()
     {
@@ -89,6 +92,7 @@ public sealed class StorageMeter
             GuestWrites = Interlocked.Read(ref _guestWrites) + discards + zeroings,
             GuestWrittenBytes = Interlocked.Read(ref _guestWrittenBytes) + discarded + zeroed,
             GuestFlushes = Interlocked.Read(ref _guestFlushes),
+            GuestBarriers = Interlocked.Read(ref _guestBarriers),
             HostReads = Interlocked.Read(ref _hostReads),
             HostReadBytes = Interlocked.Read(ref _hostReadBytes),
             HostFlushes = Interlocked.Read(ref _hostFlushes),
@@ -121,6 +125,9 @@ public sealed record MeterReading
 
     /// <summary>Guest flushes and FUA writes answered.</summary>
     public long GuestFlushes { get; init; }
+
+    /// <summary>Guest barriers answered: order was asked for, not durability.</summary>
+    public long GuestBarriers { get; init; }
 
     /// <summary>Reads of the host's storage.</summary>
     public long HostReads { get; init; }

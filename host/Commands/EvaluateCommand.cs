@@ -49,11 +49,8 @@ internal static class EvaluateCommand
     {
         var command = new Command("evaluate", "Re-run the evaluations of the papers on this machine, beside QEMU, and report.")
         {
-<<<<<<< HEAD
-            s_scale, s_places, s_workloads, s_pipelines, services.Config, s_rounds, s_regime, s_slowFlush, s_directory, s_report, s_json, s_noReferences, s_cleanUp,
-=======
-            s_scale, s_places, s_workloads, s_pipelines, services.Config, s_rounds, s_regime, s_slowFlush, s_directory, s_json, s_noReferences, s_kernel, s_accelerator, s_cleanUp,
->>>>>>> vm
+            s_scale, s_places, s_workloads, s_pipelines, services.Config, s_rounds, s_regime, s_slowFlush, s_directory, s_report, s_json, s_noReferences, s_kernel, s_accelerator,
+            s_cleanUp,
         };
         s_accelerator.AcceptOnlyFromAmong(GuestSystem.Emulation, GuestSystem.Kvm);
         command.SetAction(commandLine => Run(services, commandLine));

@@ -58,6 +58,12 @@ internal sealed class FlushGate : IDisposable
     /// <summary>Counts a write as completed. Call it after the write, before the guest hears of it.</summary>
     public void CountWrite() => Interlocked.Increment(ref _written);
 
+    /// <summary>Writes counted so far.</summary>
+    public long Written => Volatile.Read(ref _written);
+
+    /// <summary>The generation that is durable; below 0 before the first flush.</summary>
+    public long Durable => Volatile.Read(ref _durable);
+
     /// <summary>Durability was lost elsewhere than in a flush: every later flush fails.</summary>
     public void SetPoison(DurabilityLostException failure) => Interlocked.CompareExchange(ref _poison, failure, null);
 
@@ -221,7 +227,7 @@ internal sealed class FlushGate : IDisposable
         TicketList served;
         lock (_state)
         {
-            if (failure is null) _durable = generation;
+            if (failure is null) Volatile.Write(ref _durable, generation);
             _running = false;
             served = _sharing;
             _sharing = default;

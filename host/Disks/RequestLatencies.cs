@@ -18,6 +18,9 @@ internal enum RequestKind
     /// <summary>Zeros, without sending them.</summary>
     Zero,
 
+    /// <summary>What was written persists before what comes next.</summary>
+    Barrier,
+
     /// <summary>Whatever else the export's protocol has.</summary>
     Other,
 }

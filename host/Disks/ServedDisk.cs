@@ -19,6 +19,8 @@ internal sealed class ServedDisk : IVirtualDisk, INonBlockingDisk, IDiscardDisk,
     private const int ZeroChunkBytes = 256 * 1024;
     private static readonly byte[] s_zeros = new byte[ZeroChunkBytes];
 
+    private const long NeverOrdered = -1;
+
     // A plugin with a bug can fail at each request; what is the matter is clear after a few.
     private const int MaxFailuresTold = 10;
 
@@ -27,6 +29,9 @@ internal sealed class ServedDisk : IVirtualDisk, INonBlockingDisk, IDiscardDisk,
     private readonly ILogger? _logger;
     private int _failuresTold;
     private int _connections;
+
+    // The generation of the flush gate that a barrier has ordered before everything that began after it; none before the first.
+    private long _ordered = NeverOrdered;
 
     // Changed only while no request is inside.
     private volatile InnerDisk _inner;
@@ -74,6 +79,9 @@ internal sealed class ServedDisk : IVirtualDisk, INonBlockingDisk, IDiscardDisk,
 
     /// <summary>Whether <see cref="Discard"/> does anything.</summary>
     public bool CanDiscard => _inner.Discard is not null;
+
+    /// <summary>Whether the guest may ask for order without durability: the disk can be written, and its format can order.</summary>
+    public bool CanOrder => !IsReadOnly && _inner.Barrier is not null;
 
     /// <summary>Why durability is lost; <see langword="null"/> while it is not.</summary>
     public DurabilityLostException? Poison => _flushGate.Poison;
@@ -264,21 +272,36 @@ internal sealed class ServedDisk : IVirtualDisk, INonBlockingDisk, IDiscardDisk,
     }
 
     /// <inheritdoc/>
+    /// <remarks>
+    /// <para>Thread-safe, and in no way tied to flushes: neither waits for the other here, and the inner disk orders the two. Waits while the disk is held.</para>
+    /// <para>Costs nothing when every write that returned before is ordered or durable already. That is so when a barrier or a flush which began after them
+    /// has ended, and what begins after this call begins after that one too. The first barrier always runs, as the first flush does.</para>
+    /// </remarks>
+    /// <exception cref="StorageException"><see cref="StorageError.NotSupported"/>: the inner disk cannot order.</exception>
     public void Barrier()
     {
         EnterToWrite("barrier", 0, 0);
         try
         {
-            _inner.Barrier?.Barrier();
+            IBarrierDisk inner = _inner.Barrier ?? throw new StorageException(StorageError.NotSupported, "barrier", Name, -1, 0, "its format cannot order without a flush");
+            // Before the call: what is counted during it may have come too late.
+            long written = _flushGate.Written;
+            if (Math.Max(Volatile.Read(ref _ordered), _flushGate.Durable) < written)
+            {
+                inner.Barrier();
+                Raise(ref _ordered, written);
+            }
         }
         catch (Exception failure) when (failure is DurabilityLostException or not StorageException)
         {
-            throw Failed("barrier", failure, 0, 0, mayHaveChanged: true);
+            throw Failed("barrier", failure, -1, 0, mayHaveChanged: true);
         }
         finally
         {
             _admission.Leave();
         }
+
+        Meter.CountGuestBarrier();
     }
 
     /// <inheritdoc/>
@@ -359,6 +382,16 @@ internal sealed class ServedDisk : IVirtualDisk, INonBlockingDisk, IDiscardDisk,
     {
         _flushGate.Dispose();
         _inner.Disk.Dispose();
+    }
+
+    private static void Raise(ref long generation, long to)
+    {
+        for (long seen = Volatile.Read(ref generation); seen < to;)
+        {
+            long found = Interlocked.CompareExchange(ref generation, to, seen);
+            if (found == seen) return;
+            seen = found;
+        }
     }
 
     private void WriteZeroBytes(long offset, long length)

@@ -100,6 +100,7 @@ internal sealed class DiskInstruments : IDisposable
             At(disk, m.GuestReads, RequestKind.Read),
             At(disk, m.GuestWrites - m.GuestDiscards - m.GuestZeroings, RequestKind.Write),
             At(disk, m.GuestFlushes, RequestKind.Flush),
+            At(disk, m.GuestBarriers, RequestKind.Barrier),
             At(disk, m.GuestDiscards, RequestKind.Discard),
             At(disk, m.GuestZeroings, RequestKind.Zero),
         ];

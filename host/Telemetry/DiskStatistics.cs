@@ -43,6 +43,7 @@ internal static class DiskStatistics
             ["guestDiscards"] = m.GuestDiscards,
             ["guestZeroings"] = m.GuestZeroings,
             ["guestFlushes"] = m.GuestFlushes,
+            ["guestBarriers"] = m.GuestBarriers,
             ["hostReads"] = m.HostReads,
             ["hostReadBytes"] = m.HostReadBytes,
             ["hostFlushes"] = m.HostFlushes,

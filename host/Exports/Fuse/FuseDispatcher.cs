@@ -19,6 +19,7 @@ internal sealed class FuseDispatcher
     private readonly AttributeOperations _attributes;
     private readonly FileOperations _files;
     private readonly DirectoryOperations _directories;
+    private readonly BarrierOperation _barrier;
     private readonly AdmissionGate _admission = new();
     private readonly ILogger _logger;
     private volatile bool _isRefusing;
@@ -32,6 +33,7 @@ internal sealed class FuseDispatcher
         _files = new FileOperations(mounted);
         _names = new NameOperations(mounted, _files);
         _directories = new DirectoryOperations(mounted);
+        _barrier = new BarrierOperation(mounted);
     }
 
     /// <summary>Requests that are being answered now.</summary>
@@ -87,6 +89,7 @@ internal sealed class FuseDispatcher
         FuseOpcode.Read => RequestKind.Read,
         FuseOpcode.Write => RequestKind.Write,
         FuseOpcode.FSync or FuseOpcode.FSyncDirectory or FuseOpcode.SyncFs => RequestKind.Flush,
+        FuseOpcode.Ioctl => RequestKind.Barrier,
         FuseOpcode.Allocate => RequestKind.Other,
         _ => null,
     };
@@ -126,7 +129,7 @@ internal sealed class FuseDispatcher
         FuseOpcode.SyncFs => _files.FlushAll(),
         FuseOpcode.ReadDirectory => _directories.Read(ref call, listing, withAttributes: false),
         FuseOpcode.ReadDirectoryPlus => _directories.Read(ref call, listing, withAttributes: true),
-        FuseOpcode.Ioctl => Errno.NotTerminal,
+        FuseOpcode.Ioctl => _barrier.Answer(ref call),
         FuseOpcode.Destroy => 0,
         // The kernel stops asking for what is not there: FLUSH, ACCESS, locks, POLL, COPY_FILE_RANGE, OPENDIR, INTERRUPT.
         _ => Errno.NotImplemented,
