@@ -5,7 +5,7 @@ import { age, count, duration, percent, rate } from "./figures.js";
 // Each chart of a disk: which series of a sample its lines show. "second" goes with the axis on the right.
 export const charts = [
   { id: "requests", title: "Requests / s", format: count, lines: [["read", "reads"], ["write", "writes"], ["flush", "flushes"], ["discard, zero", "others"]] },
-  { id: "throughput", title: "Throughput", format: rate, lines: [["read", "readBytes"], ["write", "writtenBytes"], ["host wrote", "hostBytes"]] },
+  { id: "throughput", title: "Throughput", format: rate, lines: [["read", "readBytes"], ["write", "writtenBytes"], ["to host", "hostBytes"]] },
   { id: "latency", title: "Latency", format: duration, log: true, lines: [["p50", "p50"], ["p99", "p99"]] },
   { id: "flushes", title: "Flushes / s: guest → host", format: count, lines: [["guest flushes", "flushes"], ["host flushes", "hostFlushes"], ["barriers", "barriers"]] },
   { id: "journal", title: "Journal fill", format: percent, top: 100, journal: true, fill: true, lines: [["used", "journalFill"]] },
@@ -55,7 +55,7 @@ const options = (chart, width, height, present) => {
 
     series.push(line);
   });
-  return { width, height, scales, axes, series, legend: { show: false }, cursor: { sync: { key: "disks" }, y: false, drag: { x: false, y: false } }, padding: [8, chart.lines.some(([, , format]) => format) ? 0 : 12, 0, 0] };
+  return { width, height, scales, axes, series, legend: { show: false }, cursor: { sync: { key: "disks" }, y: false, drag: { x: false, y: false } }, padding: [8, chart.lines.some(([, , format]) => format) ? 0 : 24, 0, 0] };
 };
 
 /** A chart in the page, for one disk. */
