@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 export DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1
 
-PACKAGES=(qemu-utils qemu-system-common libnbd-bin nbdkit fio strace e2fsprogs fuse3 libfuse3-3 python3-libnbd libzstd1 git sqlite3 rsync attr qemu-system-x86 busybox-static)
+PACKAGES=(qemu-utils qemu-system-common libnbd-bin nbdkit fio strace e2fsprogs fuse3 libfuse3-3 python3-libnbd libzstd1 git sqlite3 rsync attr chromium fonts-dejavu-core qemu-system-x86 busybox-static)
 RESULTS=artifacts/test-results
 
 is_installed() { [[ $(dpkg-query -W -f '${db:Status-Abbrev}' "$1" 2>/dev/null) == ii* ]]; }

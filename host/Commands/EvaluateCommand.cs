@@ -5,6 +5,7 @@ using StoragePlugins.Host.Diagnostics;
 using StoragePlugins.Host.Evaluation;
 using StoragePlugins.Host.Evaluation.Children;
 using StoragePlugins.Host.Evaluation.Places;
+using StoragePlugins.Host.Evaluation.Report;
 using StoragePlugins.Host.Evaluation.Results;
 using StoragePlugins.Host.Evaluation.VirtualMachine;
 using StoragePlugins.Host.Evaluation.Workloads;
@@ -29,6 +30,7 @@ internal static class EvaluateCommand
     private static readonly Option<RegimeChoice> s_regime = new("--regime") { Description = "The device: as it is, with a simulated slow flush, or both, one after the other.", HelpName = "as-is|slow-flush|both", DefaultValueFactory = _ => RegimeChoice.Both, CustomParser = ParseRegime };
     private static readonly Option<string> s_slowFlush = new("--slow-flush") { Description = "How much longer a flush of the simulated device takes.", HelpName = "TIME", DefaultValueFactory = _ => "2ms" };
     private static readonly Option<string?> s_directory = new("--directory", "-d") { Description = "Where scratch images are made; by default the folder for temporary files.", HelpName = "DIR" };
+    private static readonly Option<string?> s_report = new("--report") { Description = "Write a report as one HTML file.", HelpName = "FILE" };
     private static readonly Option<string?> s_json = new("--json") { Description = "Write everything as JSON to a file.", HelpName = "FILE" };
     private static readonly Option<bool> s_noReferences = new("--no-references") { Description = "Measure ours only, neither QEMU nor ext4 on a RAM disk." };
     private static readonly Option<string?> s_kernel = new("--kernel") { Description = $"The virtual machine's kernel; by default the newest of {GuestKernel.Package} that is installed.", HelpName = "FILE" };
@@ -47,7 +49,7 @@ internal static class EvaluateCommand
     {
         var command = new Command("evaluate", "Re-run the evaluations of the papers on this machine, beside QEMU, and report.")
         {
-            s_scale, s_places, s_workloads, s_pipelines, services.Config, s_rounds, s_regime, s_slowFlush, s_directory, s_json, s_noReferences, s_kernel, s_accelerator, s_cleanUp,
+            s_scale, s_places, s_workloads, s_pipelines, services.Config, s_rounds, s_regime, s_slowFlush, s_directory, s_report, s_json, s_noReferences, s_kernel, s_accelerator, s_cleanUp,
         };
         s_accelerator.AcceptOnlyFromAmong(GuestSystem.Emulation, GuestSystem.Kvm);
         command.SetAction(commandLine => Run(services, commandLine));
@@ -64,8 +66,9 @@ internal static class EvaluateCommand
         EvaluationPlan plan = PlanOf(commandLine, slowFlush);
         string[] placeNames = PlaceCatalog.RequireKnown(commandLine.GetValue(s_places)!, plan.Scale);
         PlaceCatalog.RequireKnownWorkloads(plan.WorkloadNames, plan.Scale);
-        string? json = commandLine.GetValue(s_json);
-        if (json is not null) JsonFile.RequireWritable(json);
+        string? json = commandLine.GetValue(s_json), page = commandLine.GetValue(s_report);
+        if (json is not null) ResultFile.RequireWritable(json, "--json");
+        if (page is not null) ResultFile.RequireWritable(page, "--report");
 
         using var cancel = new SignalCancellation();
         foreach (string left in EvaluationScratch.Abandoned())
@@ -97,7 +100,8 @@ internal static class EvaluateCommand
         Place[] places = PlaceCatalog.Create(context, PipelineContenders(pipelines, scratch.Memory), noReferences, placeNames);
         var evaluation = new EvaluationSession(context, plan, places, CommandText(commandLine));
         EvaluationReport report = evaluation.Run(services.Output, line => services.Logger.LogInformation("{Stage}", line), cancel.Token);
-        if (json is not null) JsonFile.Write(json, report);
+        if (json is not null) ResultFile.WriteJson(json, report);
+        if (page is not null) ResultFile.Write(page, "--report", writer => EvaluationReportPage.Write(writer, report));
         if (report.IsInterrupted) throw new OperationCanceledException(cancel.Token);
         if (report.Rows.Count == 0) throw new DiagnosticException("SP4201", "nothing could be evaluated here", fix: "the notes above say why");
         return evaluation.HasFailures ? ExitCodes.Failed : ExitCodes.Done;

@@ -30,9 +30,13 @@ internal sealed record EvaluationPlan(EvaluationScale Scale, int Rounds, IReadOn
     /// <summary>Whether volumes live for one round. In a quick run they live for all of them: fresh files meet fresh clusters all the same.</summary>
     public bool HasVolumesPerRound => Scale == EvaluationScale.Standard;
 
-    /// <summary>What runs in a place and regime.</summary>
+    /// <summary>What runs in a place and regime: what was named, or what suits the scale.</summary>
     public IEnumerable<EvaluationWorkload> WorkloadsOf(Place place, DeviceRegime regime)
-        => place.Workloads.Where(workload => (WorkloadNames.Count == 0 || WorkloadNames.Contains(workload.Name)) && workload.RunsIn(regime, Scale));
+        => place.Workloads.Where(workload => WorkloadNames.Count == 0 ? workload.RunsIn(regime, Scale) : WorkloadNames.Contains(workload.Name));
+
+    /// <summary>What does not run at this scale unless it is named.</summary>
+    public IEnumerable<EvaluationWorkload> LeftOut(Place place)
+        => WorkloadNames.Count > 0 ? [] : place.Workloads.Where(workload => !Regimes.Any(regime => workload.RunsIn(regime, Scale)));
 
     /// <summary>Bytes that workloads take on one volume.</summary>
     public long BytesTaken(IEnumerable<EvaluationWorkload> workloads, DeviceRegime regime)

@@ -33,6 +33,12 @@ internal sealed class EvaluationSession(EvaluationContext context, EvaluationPla
 
         (Place Place, DeviceRegime Regime)[] parts = [.. places.SelectMany(place => plan.Regimes.Select(regime => (place, regime)))];
         var clock = new EvaluationClock(parts.Sum(part => EvaluationRun.Steps(plan, part.Place, part.Regime)));
+        foreach (Place place in places)
+        {
+            if (string.Join(", ", plan.LeftOut(place).Select(workload => workload.Name)) is { Length: > 0 } names)
+                context.Notes.Add($"left out at scale {plan.Scale.ToString().ToLowerInvariant()}: {place.Name}: {names}; --workload runs them all the same");
+        }
+
         var rows = new List<EvaluationRow>();
         bool isInterrupted = false;
         foreach ((Place place, DeviceRegime regime) in parts)

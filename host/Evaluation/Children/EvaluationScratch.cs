@@ -1,3 +1,7 @@
+using System.Globalization;
+using StoragePlugins.Host.Exports.Fuse;
+using StoragePlugins.Media;
+
 namespace StoragePlugins.Host.Evaluation.Children;
 
 /// <summary>
@@ -11,6 +15,10 @@ internal sealed class EvaluationScratch : IDisposable
 
     private const string LockName = "lock";
     private const string RootsName = "roots";
+    private const string ProcessName = "process";
+
+    // What the runtime leaves among the temporary files when it is killed; the process id follows.
+    private static readonly string[] s_runtimeFiles = ["dotnet-diagnostic-", "clr-debug-pipe-"];
 
     private readonly FileStream _lock;
 
@@ -54,6 +62,7 @@ internal sealed class EvaluationScratch : IDisposable
             // Held as long as this process lives, by whatever death it dies.
             var held = new FileStream(Path.Combine(home, LockName), FileMode.CreateNew, FileAccess.ReadWrite, FileShare.None);
             File.WriteAllLines(Path.Combine(home, RootsName), roots);
+            File.WriteAllText(Path.Combine(home, ProcessName), Environment.ProcessId.ToString(CultureInfo.InvariantCulture));
             foreach (string root in roots) Directory.CreateDirectory(root);
             return new EvaluationScratch(name, home, [.. roots], held);
         }
@@ -66,7 +75,14 @@ internal sealed class EvaluationScratch : IDisposable
 
     /// <summary>Names of runs that ended without cleaning up: nobody holds their lock.</summary>
     public static IEnumerable<string> Abandoned()
-        => Directory.EnumerateDirectories(Path.GetTempPath(), Prefix + "*").Select(folder => Path.GetFileName(folder)).Where(name => !IsHeld(name));
+        => Directory.EnumerateDirectories(Path.GetTempPath(), Prefix + "*").Where(IsOurs).Select(folder => Path.GetFileName(folder)).Where(name => !IsHeld(name));
+
+    // Among the temporary files anybody can make a folder of this name; what another user writes into it is no order.
+    private static unsafe bool IsOurs(string folder)
+    {
+        FuseCalls.StatXBuffer status;
+        return FuseCalls.StatX(FuseCalls.StatXBuffer.CurrentDirectory, folder, 0, FuseCalls.StatXBuffer.BasicMask, &status) == 0 && status.UserId == UnixFile.EffectiveUserId;
+    }
 
     /// <summary>The folders of a run, as far as they exist.</summary>
     public static IReadOnlyList<string> RootsOf(string name)
@@ -75,6 +91,14 @@ internal sealed class EvaluationScratch : IDisposable
         string[] named = File.Exists(list) ? File.ReadAllLines(list) : [];
         // A list that was tampered with must not lead anywhere else.
         return [.. named.Where(root => Path.IsPathRooted(root) && Path.GetFileName(root) == name).Append(home).Distinct().Where(Directory.Exists)];
+    }
+
+    /// <summary>Deletes what the runtime of a run's process left when it was killed.</summary>
+    public static void DeleteRuntimeFiles(string name)
+    {
+        string file = Path.Combine(Path.GetTempPath(), name, ProcessName);
+        if (!File.Exists(file) || !int.TryParse(File.ReadAllText(file), CultureInfo.InvariantCulture, out int process) || Directory.Exists($"/proc/{process}")) return;
+        foreach (string left in s_runtimeFiles.SelectMany(prefix => Directory.EnumerateFileSystemEntries(Path.GetTempPath(), $"{prefix}{process}-*"))) File.Delete(left);
     }
 
     /// <summary>Ends whatever of the run is left and deletes its folders.</summary>

@@ -14,7 +14,7 @@ internal static class Leftovers
     private static readonly TimeSpan s_serverLimit = TimeSpan.FromSeconds(15);
     private static readonly TimeSpan s_poll = TimeSpan.FromMilliseconds(10);
 
-    private const int Kill = 9;
+    private const int Quit = 3, Kill = 9;
 
     // Programs that were told to end let go of their files within this time; then the file system is taken out of sight, and goes when they do.
     private static readonly TimeSpan s_busyLimit = TimeSpan.FromSeconds(2);
@@ -26,10 +26,11 @@ internal static class Leftovers
     public static void Remove(string name)
     {
         IReadOnlyList<string> roots = EvaluationScratch.RootsOf(name);
-        for (int pass = 0; pass < MaxPasses && TakeApart(name, roots); pass++)
+        for (int pass = 0; pass < MaxPasses && TakeApart(name, pass); pass++)
         {
         }
 
+        EvaluationScratch.DeleteRuntimeFiles(name);
         foreach (string root in roots) DeleteFolder(root);
     }
 
@@ -40,14 +41,15 @@ internal static class Leftovers
         .. EvaluationScratch.RootsOf(name).Select(root => $"folder {root}"),
     ];
 
-    private static bool TakeApart(string name, IReadOnlyList<string> roots)
+    private static bool TakeApart(string name, int pass)
     {
         bool any = false;
         foreach ((int id, string program) in Processes(name))
         {
             if (s_servers.Contains(program)) continue;
             any = true;
-            _ = ServerProcess.SendSignal(id, Kill);
+            // A database that is killed leaves a segment of shared memory behind; one that is told to end at once does not.
+            _ = ServerProcess.SendSignal(id, program == "postgres" && pass == 0 ? Quit : Kill);
         }
 
         // A file system first, then what it stands on.

@@ -58,8 +58,8 @@ internal static class Programs
             WorkingDirectory = folder ?? "",
             StandardOutputEncoding = Encoding.UTF8,
             StandardErrorEncoding = Encoding.UTF8,
-            // Their output is read by this program.
-            Environment = { ["LC_ALL"] = "C" },
+            // Their output is read by this program. A runtime that is killed leaves no socket for debuggers behind when it had none.
+            Environment = { ["LC_ALL"] = "C", ["DOTNET_EnableDiagnostics"] = "0" },
         };
         return Process.Start(start)!;
     }

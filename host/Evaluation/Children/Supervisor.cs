@@ -29,7 +29,7 @@ internal sealed class Supervisor : IDisposable
         (string program, string[] before) = OwnProgram.Executable;
         return new Supervisor(Process.Start(new ProcessStartInfo(session, [shell, "-c", Script, Mark, program, .. before, "evaluate", CleanUpOption, scratch.Name])
         {
-            RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true,
+            RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true, Environment = { ["DOTNET_EnableDiagnostics"] = "0" },
         }));
     }
 

@@ -61,7 +61,7 @@ internal sealed class IozoneWorkload(IozoneCell cell, bool rewrites, bool counts
     }
 
     // In a virtual machine a page that was never used, or that the balloon took back, costs the host 10 µs at its first touch: a page cache would seem ten times
-    // slower than it is. A file of the same size, never written back, leaves such pages to the file that is measured.
+    // slower than it is. A file of the same size leaves such pages to the file that is measured.
     private void Rehearse(IRecordVolume files)
     {
         string name = Name + "-rehearsal";
@@ -69,6 +69,7 @@ internal sealed class IozoneWorkload(IozoneCell cell, bool rewrites, bool counts
         {
             int piece = (int)Math.Min(cell.FileBytes, s_data.Length);
             for (long offset = 0; offset < cell.FileBytes; offset += piece) file.Write(s_data.AsSpan(0, piece), offset);
+            if (rewrites || countsSync) _ = Pass(file);
         }
 
         files.Delete(name);

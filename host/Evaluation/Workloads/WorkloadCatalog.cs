@@ -33,6 +33,8 @@ internal static class WorkloadCatalog
         new VarmailWorkload(),
         new YcsbWorkload(SqliteDatabase.Engine, updates: false),
         new YcsbWorkload(SqliteDatabase.Engine, updates: true),
+        new YcsbWorkload(PostgresDatabase.Engine, updates: false),
+        new YcsbWorkload(PostgresDatabase.Engine, updates: true),
         new FioWorkload(isJournal: true),
         new FioWorkload(isJournal: false),
         new FillSyncWorkload(),

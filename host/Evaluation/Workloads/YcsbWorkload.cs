@@ -26,7 +26,7 @@ internal sealed class YcsbWorkload(DatabaseEngine database, bool updates) : Eval
 
     public override string? Lacks() => database.Lacks();
 
-    public override bool RunsIn(DeviceRegime regime, EvaluationScale scale) => regime == DeviceRegime.AsIs || scale != EvaluationScale.Quick || (!updates && database.IsCheap);
+    public override bool RunsIn(DeviceRegime regime, EvaluationScale scale) => scale != EvaluationScale.Quick || (database.IsCheap && (regime == DeviceRegime.AsIs || !updates));
 
     // Database, log, and what a database keeps in reserve.
     public override long DiskBytes(WorkloadSize size) => database.FixedBytes + (((updates ? size.Operations(s_loaded) : 0) + size.Operations(Count)) * Fields * FieldBytes * 3);
