@@ -8,7 +8,7 @@ namespace StoragePlugins.Client;
 /// <remarks>
 /// <para>An ioctl on the file, so Linux only. It orders what has reached the file system: what waits in the kernel's page cache is written back first
 /// (<see cref="Barrier"/> does), and what is in a program's own buffers has not been written yet. Through a loop device, or any other block device on the
-/// file, it does not pass: that device answers ENOTTY.</para>
+/// file, it does not pass: that device refuses.</para>
 /// <para>The specification: docs/guest-barriers.md of StoragePlugins.</para>
 /// </remarks>
 public static partial class DiskFileBarrier
@@ -19,7 +19,8 @@ public static partial class DiskFileBarrier
     /// <summary>The argument's bit 0: the caller has seen to it that no written page waits in the kernel.</summary>
     public const uint PagesWrittenBack = 1;
 
-    private const int NotTerminal = 25, NotSupported = 95, NotImplemented = 38;
+    // The last is a loop device's: of a file that knows barriers it would mean a bit of the argument that is not known, and there is but one.
+    private const int NotTerminal = 25, NotSupported = 95, NotImplemented = 38, InvalidArgument = 22;
 
     /// <summary>Orders: what was written to the file before persists before what is written after this returned. Nothing need be durable.</summary>
     /// <param name="file">The file <c>disk</c> of a mounted disk, or a file of a mounted tree.</param>
@@ -38,7 +39,7 @@ public static partial class DiskFileBarrier
         }
 
         int error = Marshal.GetLastPInvokeError();
-        if (error is NotTerminal or NotSupported or NotImplemented) throw new NotSupportedException($"The file takes no barriers ({Describe(error)}).");
+        if (error is NotTerminal or NotSupported or NotImplemented or InvalidArgument) throw new NotSupportedException($"The file takes no barriers ({Describe(error)}).");
         throw new IOException($"The barrier failed ({Describe(error)}).", error);
     }
 

@@ -200,7 +200,7 @@ public sealed class GuestBarrierTests : Scratch
         }
 
         sphost.Close();
-        Assert.Contains("0 guest flushes and 2 guest barriers → 0 host flushes", sphost.Output, StringComparison.Ordinal);
+        Assert.Contains("0 guest flushes and 2 guest barriers →", sphost.Output, StringComparison.Ordinal);
     }
 
     private static JsonNode Test(string uri, params string[] arguments) => JsonNode.Parse(Tool.Sphost(["nbd-test", uri, "--json", .. arguments]).Expect(0).Output)!;
