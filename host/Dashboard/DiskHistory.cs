@@ -15,7 +15,7 @@ internal sealed class DiskHistory
     /// <summary>What a sample holds, in the order of its numbers; rates are a second. A figure that there is none of is not a number.</summary>
     public static readonly string[] Series =
     [
-        "reads", "writes", "flushes", "others", "readBytes", "writtenBytes", "p50", "p99", "hostFlushes", "barriers", "hostBytes", "journalFill", "pending", "oldestPending", "active",
+        "reads", "writes", "flushes", "others", "readBytes", "writtenBytes", "p50", "p99", "guestBarriers", "hostFlushes", "barriers", "hostBytes", "journalFill", "pending", "oldestPending", "active",
     ];
 
     private readonly IMeteredDisk _disk;
@@ -88,6 +88,7 @@ internal sealed class DiskHistory
             Rate(m => m.GuestWrittenBytes - m.GuestDiscardedBytes - m.GuestZeroedBytes),
             Percentile(_latencyBefore, 0.5),
             Percentile(_latencyBefore, 0.99),
+            Rate(m => m.GuestBarriers),
             Rate(m => m.HostFlushes),
             Rate(m => m.Barriers),
             Rate(m => m.HostWrittenBytes),

@@ -7,7 +7,7 @@ export const charts = [
   { id: "requests", title: "Requests / s", format: count, lines: [["read", "reads"], ["write", "writes"], ["flush", "flushes"], ["discard, zero", "others"]] },
   { id: "throughput", title: "Throughput", format: rate, lines: [["read", "readBytes"], ["write", "writtenBytes"], ["to host", "hostBytes"]] },
   { id: "latency", title: "Latency", format: duration, log: true, lines: [["p50", "p50"], ["p99", "p99"]] },
-  { id: "flushes", title: "Flushes / s: guest → host", format: count, lines: [["guest flushes", "flushes"], ["host flushes", "hostFlushes"], ["barriers", "barriers"]] },
+  { id: "flushes", title: "Flushes and barriers / s: guest → host", format: count, lines: [["flushes", "flushes"], ["→ host", "hostFlushes"], ["barriers", "guestBarriers"], ["→ host", "barriers"]] },
   { id: "journal", title: "Journal fill", format: percent, top: 100, journal: true, fill: true, lines: [["used", "journalFill"]] },
   { id: "lag", title: "Checkpoint lag", format: count, journal: true, lines: [["transactions", "pending"], ["oldest", "oldestPending", age]] },
 ];

@@ -48,7 +48,7 @@ class Disk {
     state.dataset.state = stats.state;
     const clients = stats.connections == null ? "" : ` · ${stats.connections} ${stats.connections === 1 ? "connection" : "connections"}`;
     this.section.querySelector(".facts").textContent = `${stats.pipeline} · ${through} · ${size(bytes)}${clients}`;
-    const requests = ["reads", "writes", "flushes", "others"].reduce((sum, name) => sum + (this.now(name) ?? 0), 0);
+    const requests = ["reads", "writes", "flushes", "guestBarriers", "others"].reduce((sum, name) => sum + (this.now(name) ?? 0), 0);
     const bytesMoved = (this.now("readBytes") ?? 0) + (this.now("writtenBytes") ?? 0);
     this.section.querySelector(".brief").textContent = `${count(Math.round(requests))} requests/s`;
     this.tiles([
@@ -87,9 +87,10 @@ class Disk {
       ["Guest reads", exact(s.guestReads), size(s.guestReadBytes)],
       ["Guest writes, discards and zeroings", exact(s.guestWrites), size(s.guestWrittenBytes)],
       ["Guest flushes", exact(s.guestFlushes), ""],
+      ["Guest barriers", exact(s.guestBarriers), ""],
       ["Host reads", exact(s.hostReads), size(s.hostReadBytes)],
       ["Host flushes", exact(s.hostFlushes), ""],
-      ["Barriers", exact(s.barriers), ""],
+      ["Host barriers", exact(s.barriers), ""],
       ...Object.entries(s.hostBytesWritten).map(([name, bytes]) => [`Host wrote: ${name.replace(/[A-Z]/g, (c) => " " + c.toLowerCase())}`, "", size(bytes)]),
     ];
     const body = this.section.querySelector("tbody");

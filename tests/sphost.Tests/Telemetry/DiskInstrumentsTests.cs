@@ -46,10 +46,11 @@ public sealed class DiskInstrumentsTests : IDisposable
         _disk.Served.Discard(0, 8192);
         _disk.Served.WriteZeroes(0, 65536, mayUnmap: true);
         _disk.Served.Flush();
+        _disk.Meter.CountGuestBarrier();
 
         ILookup<string, Heard> heard = _listening.Observe();
         Assert.Equal(
-            new Dictionary<string, double> { ["read"] = 1, ["write"] = 2, ["flush"] = 2, ["discard"] = 1, ["zero"] = 1 }, ByTag(heard["storageplugins.disk.requests"], DiskInstruments.KindTag));
+            new Dictionary<string, double> { ["read"] = 1, ["write"] = 2, ["flush"] = 2, ["barrier"] = 1, ["discard"] = 1, ["zero"] = 1 }, ByTag(heard["storageplugins.disk.requests"], DiskInstruments.KindTag));
         Assert.Equal(
             new Dictionary<string, double> { ["read"] = 1024, ["write"] = 4608, ["discard"] = 8192, ["zero"] = 65536 }, ByTag(heard["storageplugins.disk.io"], DiskInstruments.KindTag));
         Assert.All(heard["storageplugins.disk.requests"], measurement =>
