@@ -11,6 +11,9 @@ namespace StoragePlugins.Qcow2.Metadata;
 /// </remarks>
 internal sealed class GuestOrder(bool isAtomic)
 {
+    /// <summary>Barriers between two flushes that make a guest one that orders by them; a single one says nothing of what comes.</summary>
+    private const int BarriersOfAnOrderer = 2;
+
     private long _owed;
     private long _paid;
     private int _hasVisible;
@@ -29,18 +32,17 @@ internal sealed class GuestOrder(bool isAtomic)
         if (Volatile.Read(ref _hasVisible) == 0) Volatile.Write(ref _hasVisible, 1);
     }
 
-    /// <summary>The guest flushes; without a barrier since it last did, it does not order by them any more.</summary>
+    /// <summary>The guest flushes; with hardly a barrier since it last did, it does not order by them any more.</summary>
     public void NoteFlush()
     {
-        if (Interlocked.Exchange(ref _barriersSinceFlush, 0) == 0) Volatile.Write(ref _isUsed, false);
+        if (Interlocked.Exchange(ref _barriersSinceFlush, 0) < BarriersOfAnOrderer) Volatile.Write(ref _isUsed, false);
     }
 
     /// <summary>Puts a barrier off.</summary>
     /// <returns>False when it has to be paid now.</returns>
     public bool TryOwe()
     {
-        Volatile.Write(ref _barriersSinceFlush, 1);
-        Volatile.Write(ref _isUsed, true);
+        if (Interlocked.Increment(ref _barriersSinceFlush) == BarriersOfAnOrderer) Volatile.Write(ref _isUsed, true);
         if (!isAtomic) return false;
         if (Volatile.Read(ref _hasVisible) != 0) return false;
         Interlocked.Increment(ref _owed);

@@ -94,6 +94,7 @@ public sealed class GuestBarrierTests : ScratchFolder
     {
         using OpenTestImage image = Fresh(TestJournal.Internal);
         Barrier(image);
+        Barrier(image);
         for (int i = 0; i < 32; i++)
         {
             image.Disk.Write((long)i * Cluster, s_data);
