@@ -34,7 +34,7 @@ internal static class SummarySection
         using (writer.In("p", ("class", "lead")))
         {
             writer.Element("strong", leading.Contender);
-            writer.Text($" is faster than its reference in {leading.Faster} of {all} comparisons, about even in {leading.Even} and slower in {leading.Slower}.");
+            writer.Text($"{(contents.IsDefault(leading.Contender) ? ", the default," : "")} is faster than its reference in every round of {leading.Faster} of {all} comparisons and slower in every round of {leading.Slower}; in {leading.Even} rounds disagree.");
         }
 
         using (writer.In("div", ("class", "tiles")))
