@@ -11,6 +11,15 @@ namespace StoragePlugins.Host.Evaluation;
 /// <param name="WorkloadNames">Which workloads; empty for all.</param>
 internal sealed record EvaluationPlan(EvaluationScale Scale, int Rounds, IReadOnlyList<DeviceRegime> Regimes, IReadOnlyList<string> WorkloadNames)
 {
+    /// <summary>A quick run ends within this time; on a machine that is slow or busy with fewer rounds.</summary>
+    public static readonly TimeSpan QuickLimit = TimeSpan.FromMinutes(3);
+
+    // What is left of the limit for setting up, taking down, and a round that takes longer than the one before.
+    private const double LimitUsed = 0.85;
+
+    /// <summary>Within which runs are to be over; null for no limit.</summary>
+    public TimeSpan? Limit => Scale == EvaluationScale.Quick ? QuickLimit * LimitUsed : null;
+
     /// <summary>What a flush costs on the host's device, in µs; measured when the evaluation begins.</summary>
     public double FlushMicroseconds { get; init; }
 

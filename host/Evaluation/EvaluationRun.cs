@@ -12,9 +12,11 @@ namespace StoragePlugins.Host.Evaluation;
 /// <param name="place">Where.</param>
 /// <param name="regime">On which device.</param>
 /// <param name="context">Folders and notes.</param>
+/// <param name="clock">How long it may take.</param>
 /// <param name="progress">Told before each step what comes.</param>
 /// <param name="cancel">Ends it.</param>
-internal sealed class EvaluationRun(EvaluationPlan plan, Place place, DeviceRegime regime, EvaluationContext context, Action<string> progress, CancellationToken cancel)
+internal sealed class EvaluationRun(
+    EvaluationPlan plan, Place place, DeviceRegime regime, EvaluationContext context, EvaluationClock clock, Action<string> progress, CancellationToken cancel)
 {
     private readonly List<RowFigures> _rows = [];
     private readonly WorkloadSize _size = plan.SizeOn(regime);
@@ -97,14 +99,20 @@ internal sealed class EvaluationRun(EvaluationPlan plan, Place place, DeviceRegi
         volumes.SetUp(contenders, EvaluationPlan.DiskBytes(taken), isCounting, (contender, failure) => Forget(contender, isCounting, failure));
         for (int round = firstRound; round <= lastRound; round++)
         {
+            TimeSpan begin = clock.Elapsed;
             foreach ((int index, EvaluationWorkload workload) in workloads.Index())
             {
                 foreach (EvaluatedContender contender in InTurn(contenders, round, index).Where(volumes.Contains))
                 {
-                    progress($"{what}, {(isCounting ? "counting" : $"round {round}/{plan.Rounds}")}: {workload.Name}, {contender.Name}");
+                    progress(clock.Step($"{what}, {(isCounting ? "counting" : $"round {round}/{plan.Rounds}")}: {workload.Name}, {contender.Name}", place.StepWeight));
                     RunOne(volumes, contender, workload, round, isCounting);
                 }
             }
+
+            if (round == lastRound || clock.HasTimeFor(clock.Elapsed - begin)) continue;
+            context.Notes.Add($"{what}: {round} of {plan.Rounds} rounds: a {plan.Scale.ToString().ToLowerInvariant()} run is to end within {EvaluationPlan.QuickLimit.TotalMinutes:0} minutes");
+            clock.Skip((lastRound - round) * workloads.Length * contenders.Length * place.StepWeight);
+            break;
         }
 
         volumes.Close((contender, failure) => Forget(contender, isCounting, failure));

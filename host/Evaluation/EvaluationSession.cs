@@ -32,7 +32,7 @@ internal sealed class EvaluationSession(EvaluationContext context, EvaluationPla
         if (host.FileSystem is "tmpfs" or "ramfs") context.Notes.Add($"SP4105: {host.Directory} is in memory: flushes cost nothing there; name a folder on a disk with --directory");
 
         (Place Place, DeviceRegime Regime)[] parts = [.. places.SelectMany(place => plan.Regimes.Select(regime => (place, regime)))];
-        var clock = new EvaluationClock(parts.Sum(part => EvaluationRun.Steps(plan, part.Place, part.Regime)));
+        var clock = new EvaluationClock(parts.Sum(part => WeightOf(plan, part.Place, part.Regime)), plan.Limit);
         foreach (Place place in places)
         {
             if (string.Join(", ", plan.LeftOut(place).Select(workload => workload.Name)) is { Length: > 0 } names)
@@ -76,9 +76,10 @@ internal sealed class EvaluationSession(EvaluationContext context, EvaluationPla
         EvaluationRun? run = null;
         try
         {
+            clock.BeginPart(WeightOf(plan, place, regime));
             ComparisonProgress.Show(Math.Max(1, EvaluationRun.Steps(plan, place, regime)), isTerminal, writeLine, progress =>
             {
-                run = new EvaluationRun(plan, place, regime, context, text => progress(clock.Step(text)), cancel);
+                run = new EvaluationRun(plan, place, regime, context, clock, progress, cancel);
                 run.Run();
                 return run;
             });
@@ -91,6 +92,8 @@ internal sealed class EvaluationSession(EvaluationContext context, EvaluationPla
         HasFailures |= run!.HasFailures;
         return (run.Rows(), false);
     }
+
+    private static double WeightOf(EvaluationPlan plan, Place place, DeviceRegime regime) => EvaluationRun.Steps(plan, place, regime) * place.StepWeight;
 
     // Names of a run's folders mean nothing to readers, and would make the same note many.
     private string Anonymous(string note) => context.Scratch.Roots.Aggregate(note, (text, root) => text.Replace(root, "…", StringComparison.Ordinal));

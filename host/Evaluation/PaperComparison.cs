@@ -75,8 +75,11 @@ internal sealed class PaperComparison
         return new PaperFigure(Amplification, name, Claim, paper, ours, Quantiles.Median([.. changes]), range, range.Smallest <= paper && paper <= range.Largest ? "" : Why(barrier, ordered, -paper, new Interval(-range.Largest, -range.Smallest), regime));
     }
 
-    /// <summary>What was counted, in a sentence.</summary>
-    private static string Why(EvaluationRow better, EvaluationRow baseline, double paper, Interval ours, DeviceRegime regime)
+    /// <summary>What was counted, in a sentence, and how much it is worth where the rounds do not even agree on who is faster.</summary>
+    private static string Why(EvaluationRow better, EvaluationRow baseline, double paper, Interval ours, DeviceRegime regime) => Counted(better, baseline, paper, ours, regime)
+        + (better.Rounds.Count < 2 ? " One round only: the difference may be chance." : ours.Smallest < 0 && ours.Largest > 0 ? " The rounds do not agree on who is faster." : "");
+
+    private static string Counted(EvaluationRow better, EvaluationRow baseline, double paper, Interval ours, DeviceRegime regime)
     {
         double? own = better.Amplification?.HostFlushesPerGuestFlush, its = baseline.Amplification?.HostFlushesPerGuestFlush, barriers = better.Amplification?.BarriersPerGuestFlush;
         if (own is null || its is null) return "Not told: nobody counted the host's flushes.";
@@ -84,7 +87,7 @@ internal sealed class PaperComparison
         if (better.Contender == BuiltInPipelines.Qcow2Barrier && barriers <= SameCount && its <= 1 + SameCount)
             return $"{Sentence(counted)}: the workload changes hardly any metadata, so there is nothing to order and nothing that a barrier could save; what is left is the spread of the rounds.";
         if (better.Contender == BuiltInPipelines.Qcow2Barrier && Math.Abs(own.Value - its.Value) <= SameCount)
-            return $"{Sentence(counted)}: this kernel has no barrier, so that order is kept by flushes in the background; they cost the device as much, and only the guest's waiting for them is saved.{(its < FlushesOfOldQemu - 0.5 ? $" The order itself costs fewer flushes than in the paper's QEMU 2.1.2 ({FlushesOfOldQemu:0} or more)." : "")}";
+            return $"{Sentence(counted)}: this kernel has no barrier, so that order is kept by flushes that the strategy makes itself: as many, and what is saved is at most the waiting for some of them.{(its < FlushesOfOldQemu - 0.5 ? $" The order itself costs fewer flushes than in the paper's QEMU 2.1.2 ({FlushesOfOldQemu:0} or more)." : "")}";
         if (ours.Smallest > paper)
             return own < its - SameCount
                 ? $"{Sentence(counted)}: the journal makes a guest flush one host flush, where the paper's barriers still wait for the last one after several writes."

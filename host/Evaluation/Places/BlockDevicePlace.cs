@@ -18,6 +18,8 @@ internal sealed class BlockDevicePlace(EvaluationContext context, IReadOnlyList<
 
     public override IReadOnlyList<EvaluatedContender> Contenders => contenders;
 
+    public override double StepWeight => 0.6;
+
     public override string? Lacks(EvaluatedContender contender, DeviceRegime regime) => contender switch
     {
         EvaluatedPipeline => null,

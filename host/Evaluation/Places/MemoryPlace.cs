@@ -29,6 +29,8 @@ internal sealed class MemoryPlace(EvaluationContext context, IReadOnlyList<Evalu
 
     public override bool IsMatrix => true;
 
+    public override double StepWeight => 0.15;
+
     public override string? Lacks() => context.Scratch.Memory is null ? $"there is no folder in memory ({PmPlacement.SharedMemory})" : null;
 
     // Nothing here flushes a device.

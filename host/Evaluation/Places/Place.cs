@@ -28,6 +28,9 @@ internal abstract class Place
     /// <summary>Whether its workloads are cells of a matrix, to be shown in one table.</summary>
     public virtual bool IsMatrix => false;
 
+    /// <summary>How long a run takes here beside one in the guest file system, its share of the setting up included.</summary>
+    public virtual double StepWeight => 1;
+
     /// <summary>Why nothing can be measured here on this machine; null when it can.</summary>
     public virtual string? Lacks() => null;
 

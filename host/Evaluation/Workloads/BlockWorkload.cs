@@ -12,7 +12,7 @@ namespace StoragePlugins.Host.Evaluation.Workloads;
 internal sealed class BlockWorkload(Workload workload, int index, int count) : EvaluationWorkload
 {
     // Areas as long as what one L2 table maps, so that none begins in the middle of another's table.
-    private static readonly Scaled s_operations = new(192, 2048, 5L << 14);
+    private static readonly Scaled s_operations = new(128, 2048, 5L << 14);
 
     public override WorkloadFacts Facts => new(
         $"nbd-{workload.Name}", $"NBD: {workload.Description}", $"{workload.Description}{(workload.Connections > 1 ? $" ({workload.Connections} connections)" : "")}; one flush for each write, one request at a time for each client",

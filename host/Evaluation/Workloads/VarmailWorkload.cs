@@ -19,7 +19,7 @@ internal sealed class VarmailWorkload : EvaluationWorkload
 
     // A thousand files is the definition's; they are made, and synced, before each run.
     private static readonly Scaled s_files = new(200, 1000, 1000);
-    private static readonly Scaled s_loops = new(96, 2000, long.MaxValue);
+    private static readonly Scaled s_loops = new(64, 2000, long.MaxValue);
     private static readonly TimeSpan s_paperTime = TimeSpan.FromSeconds(180);
 
     public override WorkloadFacts Facts => new(
