@@ -70,6 +70,14 @@ public enum ExtentFlags
 public interface IBarrierDisk
 {
     /// <summary>Every write that returned before this call persists before any that begins after it returned. Nothing need be durable.</summary>
+    /// <remarks>
+    /// <para>Data with all that is needed to find it; discards and zeroing count as writes. A write in flight during the call falls on either side. Thread-safe.</para>
+    /// <para>It need not do anything at once: what matters is what a crash can show. A format whose commits are atomic may put it off until something is
+    /// written that could be seen without the next commit (<c>qcow2</c> does). A disk offers this only where it can keep the promise; it never answers
+    /// without keeping it.</para>
+    /// </remarks>
+    /// <exception cref="DurabilityLostException">Order can no longer be promised: final until the image is opened anew.</exception>
+    /// <exception cref="StorageException">It failed and nothing was ordered; it may be asked for again.</exception>
     void Barrier();
 }
 

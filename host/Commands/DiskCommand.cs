@@ -101,7 +101,7 @@ internal static class DiskCommand
             JsonArray disks = Ask(commandLine, new JsonObject { ["command"] = "stats" })["disks"]!.AsArray();
             if (commandLine.GetValue(services.Json)) services.Output.WriteJson(disks);
             else services.Output.WriteTable(
-                ["NAME", "PIPELINE", "READS", "READ", "WRITES", "WRITTEN", "GUEST FLUSHES", "HOST FLUSHES", "BARRIERS", "P50 µs", "P99 µs"], disks.Select(disk => Counts(disk!.AsObject())));
+                ["NAME", "PIPELINE", "READS", "READ", "WRITES", "WRITTEN", "GUEST FLUSHES", "GUEST BARRIERS", "HOST FLUSHES", "BARRIERS", "P50 µs", "P99 µs"], disks.Select(disk => Counts(disk!.AsObject())));
             return ExitCodes.Done;
         });
         return command;
@@ -123,7 +123,7 @@ internal static class DiskCommand
     private static Cell[] Counts(JsonObject disk) =>
     [
         (string)disk["name"]!, (string)disk["pipeline"]!, Number(disk, "guestReads"), Bytes(disk, "guestReadBytes"), Number(disk, "guestWrites"), Bytes(disk, "guestWrittenBytes"),
-        Number(disk, "guestFlushes"), Number(disk, "hostFlushes"), Number(disk, "barriers"), Number(disk, "p50Microseconds"), Number(disk, "p99Microseconds"),
+        Number(disk, "guestFlushes"), Number(disk, "guestBarriers"), Number(disk, "hostFlushes"), Number(disk, "barriers"), Number(disk, "p50Microseconds"), Number(disk, "p99Microseconds"),
     ];
 
     private static string Number(JsonObject disk, string key) => ((double)disk[key]!).ToString("#,0.#", CultureInfo.InvariantCulture);

@@ -7,6 +7,7 @@ using StoragePlugins.Host.Evaluation.Children;
 using StoragePlugins.Host.Evaluation.Places;
 using StoragePlugins.Host.Evaluation.Report;
 using StoragePlugins.Host.Evaluation.Results;
+using StoragePlugins.Host.Evaluation.VirtualMachine;
 using StoragePlugins.Host.Evaluation.Workloads;
 using StoragePlugins.Host.Pipelines;
 using StoragePlugins.Host.Plugins;
@@ -32,6 +33,8 @@ internal static class EvaluateCommand
     private static readonly Option<string?> s_report = new("--report") { Description = "Write a report as one HTML file.", HelpName = "FILE" };
     private static readonly Option<string?> s_json = new("--json") { Description = "Write everything as JSON to a file.", HelpName = "FILE" };
     private static readonly Option<bool> s_noReferences = new("--no-references") { Description = "Measure ours only, neither QEMU nor ext4 on a RAM disk." };
+    private static readonly Option<string?> s_kernel = new("--kernel") { Description = $"The virtual machine's kernel; by default the newest of {GuestKernel.Package} that is installed.", HelpName = "FILE" };
+    private static readonly Option<string?> s_accelerator = new("--accel") { Description = "How the virtual machine runs: software emulation, or KVM where that works.", HelpName = "tcg|kvm" };
     private static readonly Option<string?> s_cleanUp = new(Supervisor.CleanUpOption) { Description = "Take apart what is left of a run that was killed.", HelpName = "NAME", Hidden = true };
 
     private enum RegimeChoice
@@ -46,8 +49,10 @@ internal static class EvaluateCommand
     {
         var command = new Command("evaluate", "Re-run the evaluations of the papers on this machine, beside QEMU, and report.")
         {
-            s_scale, s_places, s_workloads, s_pipelines, services.Config, s_rounds, s_regime, s_slowFlush, s_directory, s_report, s_json, s_noReferences, s_cleanUp,
+            s_scale, s_places, s_workloads, s_pipelines, services.Config, s_rounds, s_regime, s_slowFlush, s_directory, s_report, s_json, s_noReferences, s_kernel, s_accelerator,
+            s_cleanUp,
         };
+        s_accelerator.AcceptOnlyFromAmong(GuestSystem.Emulation, GuestSystem.Kvm);
         command.SetAction(commandLine => Run(services, commandLine));
         return command;
     }
@@ -60,7 +65,7 @@ internal static class EvaluateCommand
         PipelineDefinition[] pipelines = PipelinesOf(commandLine, session.Configuration);
         TimeSpan slowFlush = SlowFlushOf(commandLine, session.Catalog);
         EvaluationPlan plan = PlanOf(commandLine, slowFlush);
-        string[] placeNames = PlaceCatalog.RequireKnown(commandLine.GetValue(s_places)!);
+        string[] placeNames = PlaceCatalog.RequireKnown(commandLine.GetValue(s_places)!, plan.Scale);
         PlaceCatalog.RequireKnownWorkloads(plan.WorkloadNames, plan.Scale);
         string? json = commandLine.GetValue(s_json), page = commandLine.GetValue(s_report);
         if (json is not null) ResultFile.RequireWritable(json, "--json");
@@ -86,6 +91,7 @@ internal static class EvaluateCommand
             Notes = notes,
             SlowDevice = new StrategyUse(StrategyKind.Medium, SlowMedium, [OptionSetting.FromCommandLine("flush", Quantities.FormatDuration(slowFlush))], "--slow-flush", null),
             Scale = plan.Scale,
+            Machine = new VirtualMachineOptions(commandLine.GetValue(s_kernel), commandLine.GetValue(s_accelerator)),
         };
         foreach (PipelineDefinition pipeline in pipelines)
         {

@@ -47,6 +47,7 @@ internal static class HostCommandLine
             PipelinesCommand.Create(services),
             CompareCommand.Create(services),
             EvaluateCommand.Create(services),
+            NbdTestCommand.Create(services),
             CrashTestCommand.Create(services),
             ConformanceCommand.Create(services),
         };

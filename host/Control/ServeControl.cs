@@ -4,6 +4,7 @@ using StoragePlugins.Host.Commands;
 using StoragePlugins.Host.Exports.Nbd;
 using StoragePlugins.Host.Pipelines;
 using StoragePlugins.Host.Serving;
+using StoragePlugins.Host.Telemetry;
 
 namespace StoragePlugins.Host.Control;
 
@@ -14,7 +15,7 @@ internal sealed class ServeControl(ServedDisks disks, HostSession session, NbdSe
     public JsonObject Answer(string command, JsonObject request) => command switch
     {
         "list" => new JsonObject { ["ok"] = true, ["disks"] = new JsonArray([.. disks.Served.Select(Describe)]) },
-        "stats" => new JsonObject { ["ok"] = true, ["disks"] = new JsonArray([.. disks.Served.Select(Count)]) },
+        "stats" => new JsonObject { ["ok"] = true, ["disks"] = new JsonArray([.. disks.Served.Select(DiskStatistics.Describe)]) },
         "plugins" => new JsonObject { ["ok"] = true, ["catalog"] = PluginReports.Catalog(session.Catalog) },
         "add" => Add(request),
         "switch" => Switch((string?)request["disk"] ?? "", (string?)request["pipeline"] ?? ""),
@@ -44,19 +45,16 @@ internal sealed class ServeControl(ServedDisks disks, HostSession session, NbdSe
         PipelineDefinition pipeline = served.Image.Pipeline;
         return new JsonObject
         {
-            ["name"] = ServedDisks.NameOf(served),
+            ["name"] = served.Name,
             ["image"] = System.IO.Path.GetFullPath(served.Definition.Image),
             ["size"] = served.Disk.Length,
             ["format"] = pipeline.Format.Id,
             ["journal"] = pipeline.Journal.Id,
             ["ordering"] = pipeline.Ordering.Id,
             ["pipeline"] = pipeline.Name,
-            ["state"] = served.Disk.Poison is null ? served.Image.IsReadOnly ? "read-only" : "serving" : "durability lost",
+            ["state"] = DiskStatistics.NameOf(served.State),
             ["exports"] = new JsonArray([.. served.Exports.Select(export => (JsonNode)export.Name)]),
             ["unsafe"] = new JsonArray([.. served.Image.UnsafeReasons.Select(reason => (JsonNode)reason)]),
         };
     }
-
-    private static JsonObject Count(ServedImage served)
-        => DiskStatistics.Describe(ServedDisks.NameOf(served), served.Image.Pipeline, served.Disk.Meter.Read(), served.Exports.Select(export => export.Disk.Latency));
 }

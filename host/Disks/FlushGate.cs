@@ -52,8 +52,17 @@ internal sealed class FlushGate : IDisposable
     /// <summary>Why durability is lost; <see langword="null"/> while it is not.</summary>
     public DurabilityLostException? Poison => Volatile.Read(ref _poison);
 
+    /// <summary>Tickets that wait for a flush, without those of <see cref="Flush"/>: their callers are inside the disk.</summary>
+    public int Waiting => _sharing.Outside + _waiting.Outside;
+
     /// <summary>Counts a write as completed. Call it after the write, before the guest hears of it.</summary>
     public void CountWrite() => Interlocked.Increment(ref _written);
+
+    /// <summary>Writes counted so far.</summary>
+    public long Written => Volatile.Read(ref _written);
+
+    /// <summary>The generation that is durable; below 0 before the first flush.</summary>
+    public long Durable => Volatile.Read(ref _durable);
 
     /// <summary>Durability was lost elsewhere than in a flush: every later flush fails.</summary>
     public void SetPoison(DurabilityLostException failure) => Interlocked.CompareExchange(ref _poison, failure, null);
@@ -218,7 +227,7 @@ internal sealed class FlushGate : IDisposable
         TicketList served;
         lock (_state)
         {
-            if (failure is null) _durable = generation;
+            if (failure is null) Volatile.Write(ref _durable, generation);
             _running = false;
             served = _sharing;
             _sharing = default;
@@ -259,8 +268,12 @@ internal sealed class FlushGate : IDisposable
 
         public readonly bool IsEmpty => _head is null;
 
+        /// <summary>Those whose askers are not inside the disk.</summary>
+        public int Outside { get; private set; }
+
         public void Add(FlushTicket ticket)
         {
+            if (ticket is not BlockingTicket) Outside++;
             ticket.Next = null;
             if (_tail is null) _head = ticket;
             else _tail.Next = ticket;

@@ -19,6 +19,8 @@ internal sealed class ServedDisk : IVirtualDisk, INonBlockingDisk, IDiscardDisk,
     private const int ZeroChunkBytes = 256 * 1024;
     private static readonly byte[] s_zeros = new byte[ZeroChunkBytes];
 
+    private const long NeverOrdered = -1;
+
     // A plugin with a bug can fail at each request; what is the matter is clear after a few.
     private const int MaxFailuresTold = 10;
 
@@ -26,6 +28,10 @@ internal sealed class ServedDisk : IVirtualDisk, INonBlockingDisk, IDiscardDisk,
     private readonly FlushGate _flushGate;
     private readonly ILogger? _logger;
     private int _failuresTold;
+    private int _connections;
+
+    // The generation of the flush gate that a barrier has ordered before everything that began after it; none before the first.
+    private long _ordered = NeverOrdered;
 
     // Changed only while no request is inside.
     private volatile InnerDisk _inner;
@@ -51,7 +57,13 @@ internal sealed class ServedDisk : IVirtualDisk, INonBlockingDisk, IDiscardDisk,
     public StorageMeter Meter { get; }
 
     /// <summary>How long requests took, from their arrival at the export to their reply; recorded by the exports.</summary>
-    public LatencyHistogram Latency { get; } = new();
+    public RequestLatencies Latency { get; } = new();
+
+    /// <summary>Requests inside the disk now, flushes that wait for one another included.</summary>
+    public int ActiveRequests => _admission.Inside + _flushGate.Waiting;
+
+    /// <summary>Connections that use the disk now.</summary>
+    public int Connections => Volatile.Read(ref _connections);
 
     /// <inheritdoc/>
     public long Length => _inner.Disk.Length;
@@ -67,6 +79,9 @@ internal sealed class ServedDisk : IVirtualDisk, INonBlockingDisk, IDiscardDisk,
 
     /// <summary>Whether <see cref="Discard"/> does anything.</summary>
     public bool CanDiscard => _inner.Discard is not null;
+
+    /// <summary>Whether the guest may ask for order without durability: the disk can be written, and its format can order.</summary>
+    public bool CanOrder => !IsReadOnly && _inner.Barrier is not null;
 
     /// <summary>Why durability is lost; <see langword="null"/> while it is not.</summary>
     public DurabilityLostException? Poison => _flushGate.Poison;
@@ -193,7 +208,7 @@ internal sealed class ServedDisk : IVirtualDisk, INonBlockingDisk, IDiscardDisk,
             _admission.Leave();
         }
 
-        Meter.CountGuestWrite(length);
+        Meter.CountGuestDiscard(length);
         FlushIfForced(flags);
     }
 
@@ -217,7 +232,7 @@ internal sealed class ServedDisk : IVirtualDisk, INonBlockingDisk, IDiscardDisk,
             _admission.Leave();
         }
 
-        Meter.CountGuestWrite(length);
+        Meter.CountGuestZeroing(length);
         FlushIfForced(flags);
     }
 
@@ -257,21 +272,36 @@ internal sealed class ServedDisk : IVirtualDisk, INonBlockingDisk, IDiscardDisk,
     }
 
     /// <inheritdoc/>
+    /// <remarks>
+    /// <para>Thread-safe, and in no way tied to flushes: neither waits for the other here, and the inner disk orders the two. Waits while the disk is held.</para>
+    /// <para>Costs nothing when every write that returned before is ordered or durable already. That is so when a barrier or a flush which began after them
+    /// has ended, and what begins after this call begins after that one too. The first barrier always runs, as the first flush does.</para>
+    /// </remarks>
+    /// <exception cref="StorageException"><see cref="StorageError.NotSupported"/>: the inner disk cannot order.</exception>
     public void Barrier()
     {
         EnterToWrite("barrier", 0, 0);
         try
         {
-            _inner.Barrier?.Barrier();
+            IBarrierDisk inner = _inner.Barrier ?? throw new StorageException(StorageError.NotSupported, "barrier", Name, -1, 0, "its format cannot order without a flush");
+            // Before the call: what is counted during it may have come too late.
+            long written = _flushGate.Written;
+            if (Math.Max(Volatile.Read(ref _ordered), _flushGate.Durable) < written)
+            {
+                inner.Barrier();
+                Raise(ref _ordered, written);
+            }
         }
         catch (Exception failure) when (failure is DurabilityLostException or not StorageException)
         {
-            throw Failed("barrier", failure, 0, 0, mayHaveChanged: true);
+            throw Failed("barrier", failure, -1, 0, mayHaveChanged: true);
         }
         finally
         {
             _admission.Leave();
         }
+
+        Meter.CountGuestBarrier();
     }
 
     /// <inheritdoc/>
@@ -305,6 +335,9 @@ internal sealed class ServedDisk : IVirtualDisk, INonBlockingDisk, IDiscardDisk,
         else if (_admission.IsClosed) ticket.Flushed(Closing("flush", -1, 0));
         else _flushGate.Submit(ticket); // held: it waits in the flush gate, which is held as well
     }
+
+    /// <summary>A connection begins (1) or ends (−1) to use the disk.</summary>
+    public void CountConnection(int change) => Interlocked.Add(ref _connections, change);
 
     /// <summary>One flush or FUA taken through <see cref="SubmitFlush"/> was answered.</summary>
     public void CountFlush() => Meter.CountGuestFlush();
@@ -349,6 +382,16 @@ internal sealed class ServedDisk : IVirtualDisk, INonBlockingDisk, IDiscardDisk,
     {
         _flushGate.Dispose();
         _inner.Disk.Dispose();
+    }
+
+    private static void Raise(ref long generation, long to)
+    {
+        for (long seen = Volatile.Read(ref generation); seen < to;)
+        {
+            long found = Interlocked.CompareExchange(ref generation, to, seen);
+            if (found == seen) return;
+            seen = found;
+        }
     }
 
     private void WriteZeroBytes(long offset, long length)

@@ -2,6 +2,7 @@ using Microsoft.Extensions.Logging;
 using StoragePlugins.Host.Comparison;
 using StoragePlugins.Host.Evaluation.Children;
 using StoragePlugins.Host.Evaluation.Results;
+using StoragePlugins.Host.Evaluation.VirtualMachine;
 using StoragePlugins.Host.Pipelines;
 using StoragePlugins.Host.Plugins;
 
@@ -30,6 +31,9 @@ internal sealed record EvaluationContext
 
     /// <summary>How large everything is.</summary>
     public required EvaluationScale Scale { get; init; }
+
+    /// <summary>What the user says of the virtual machine.</summary>
+    public VirtualMachineOptions Machine { get; init; } = new(Kernel: null, Accelerator: null);
 
     /// <summary>Notes as a logger.</summary>
     public ILogger Logger => Notes;

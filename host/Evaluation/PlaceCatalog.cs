@@ -1,6 +1,7 @@
 using StoragePlugins.Host.Comparison;
 using StoragePlugins.Host.Diagnostics;
 using StoragePlugins.Host.Evaluation.Places;
+using StoragePlugins.Host.Evaluation.VirtualMachine;
 using StoragePlugins.Host.Evaluation.Workloads;
 
 namespace StoragePlugins.Host.Evaluation;
@@ -12,6 +13,7 @@ internal static class PlaceCatalog
     [
         new("block", _ => WorkloadCatalog.OfBlockDevice, (making, workloads) => new BlockDevicePlace(making.Context, making.Disks, workloads)),
         new("guest-fs", _ => WorkloadCatalog.OfGuestFileSystem, (making, workloads) => new GuestFileSystemPlace(making.Context, making.Disks, workloads)),
+        new(VirtualMachinePlace.PlaceName, _ => WorkloadCatalog.OfVirtualMachine, (making, workloads) => new VirtualMachinePlace(making.Context, making.Disks, workloads)),
         new("memory-fs", WorkloadCatalog.OfMemory, (making, workloads) => new MemoryPlace(making.Context, making.FileSystems, workloads)),
     ];
 
@@ -30,14 +32,15 @@ internal static class PlaceCatalog
     /// <summary>As on the command line.</summary>
     public static IEnumerable<string> Names => s_places.Select(place => place.Name);
 
-    /// <summary>The names themselves, all of them when none is given.</summary>
+    /// <summary>The names themselves; when none is given all of them, but for a quick run those that take no minutes to set up.</summary>
     /// <exception cref="DiagnosticException">SP4200: one is not known.</exception>
-    public static string[] RequireKnown(IReadOnlyList<string> names)
+    public static string[] RequireKnown(IReadOnlyList<string> names, EvaluationScale scale)
     {
         string[] known = [.. Names];
         foreach (string name in names.Where(name => !known.Contains(name)))
             throw new DiagnosticException("SP4200", $"there is no place '{name}'", "--place", string.Join(", ", known), fix: Spelling.Suggest(name, known));
-        return names.Count == 0 ? known : [.. known.Where(names.Contains)];
+        if (names.Count > 0) return [.. known.Where(names.Contains)];
+        return scale == EvaluationScale.Quick ? [.. known.Where(name => name != VirtualMachinePlace.PlaceName)] : known;
     }
 
     /// <summary>Refuses names of workloads that nothing has.</summary>

@@ -27,10 +27,11 @@ internal static class ServeSummary
                 .Select(c => $"{Spaced(c)} {m.HostBytesByClass[(int)c]:n0}"),
         ];
         string written = classes.Length == 0 ? "" : $"; bytes written: {string.Join(", ", classes)}";
-        return $"{image}: {Requests(m):n0} requests; {m.GuestFlushes:n0} guest flushes → {m.HostFlushes:n0} host flushes, {m.Barriers:n0} barriers{written}";
+        string barriers = m.GuestBarriers == 0 ? "" : $" and {m.GuestBarriers:n0} guest barriers";
+        return $"{image}: {Requests(m):n0} requests; {m.GuestFlushes:n0} guest flushes{barriers} → {m.HostFlushes:n0} host flushes, {m.Barriers:n0} barriers{written}";
     }
 
-    private static long Requests(MeterReading m) => m.GuestReads + m.GuestWrites + m.GuestFlushes;
+    private static long Requests(MeterReading m) => m.GuestReads + m.GuestWrites + m.GuestFlushes + m.GuestBarriers;
 
     // GuestData → guest data
     private static string Spaced(ContentClass content) =>

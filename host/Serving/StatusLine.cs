@@ -67,7 +67,7 @@ internal sealed class StatusLine : IDisposable
             Totals sum = default;
             foreach (MeterReading m in disks.Images.Select(image => image.Meter.Read()))
             {
-                sum = new Totals(sum.Requests + m.GuestReads + m.GuestWrites + m.GuestFlushes, sum.Bytes + m.GuestReadBytes + m.GuestWrittenBytes,
+                sum = new Totals(sum.Requests + m.GuestReads + m.GuestWrites + m.GuestFlushes + m.GuestBarriers, sum.Bytes + m.GuestReadBytes + m.GuestWrittenBytes,
                     sum.GuestFlushes + m.GuestFlushes, sum.HostFlushes + m.HostFlushes);
             }
 

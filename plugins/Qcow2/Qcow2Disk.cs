@@ -45,12 +45,12 @@ internal sealed class Qcow2Disk(Qcow2Image image) : IVirtualDisk, INonBlockingDi
 
     public void Flush()
     {
-        if (!IsReadOnly) image.Committer.Commit(CommitGoal.Durable);
+        if (!IsReadOnly) image.Committer.Flush();
     }
 
     public void Barrier()
     {
-        if (!IsReadOnly) image.Committer.Commit(CommitGoal.Ordered);
+        if (!IsReadOnly) image.Committer.Barrier();
     }
 
     public void Discard(long offset, long length, WriteFlags flags = WriteFlags.None)

@@ -10,6 +10,7 @@ public sealed partial class PackageTests(Workshop workshop)
 {
     [Theory]
     [InlineData("StoragePlugins.Contracts", "build/StoragePlugins.Contracts.props", "build/StoragePlugins.Contracts.targets", "lib/net10.0/StoragePlugins.Contracts.dll", "lib/net10.0/StoragePlugins.Contracts.xml")]
+    [InlineData("StoragePlugins.Client", "lib/net10.0/StoragePlugins.Client.dll", "lib/net10.0/StoragePlugins.Client.xml")]
     [InlineData("StoragePlugins.CrashKit", "lib/net10.0/StoragePlugins.CrashKit.dll", "lib/net10.0/StoragePlugins.CrashKit.xml")]
     [InlineData("StoragePlugins.Conformance", "lib/net10.0/StoragePlugins.Conformance.dll", "lib/net10.0/StoragePlugins.Conformance.xml")]
     [InlineData("StoragePlugins.Templates", "content/storage-plugin/.template.config/template.json", "content/storage-plugin/common/README.md")]

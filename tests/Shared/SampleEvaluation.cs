@@ -60,7 +60,7 @@ internal static class SampleEvaluation
         Contenders =
         [
             new(Baseline, "qemu-storage-daemon, its own qcow2 driver, exported by FUSE", IsReference: true),
-            new("qcow2-journal", "qcow2 with a journal inside the image: one fdatasync a guest flush", IsReference: false),
+            new("qcow2-journal", "qcow2 with a journal inside the image: one fdatasync a guest flush", IsReference: false, IsDefault: true),
             new("qcow2-ordered", "qcow2 as QEMU keeps it: an fdatasync wherever order matters", IsReference: false),
             new("qcow2-barrier", "qcow2 as QEMU keeps it, a barrier where order matters; one fdatasync a guest flush for durability", IsReference: false),
             new("qcow2-pm", "qcow2 with a journal in persistent memory: metadata and short writes cost no fdatasync", IsReference: false),

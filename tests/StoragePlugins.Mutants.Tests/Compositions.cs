@@ -7,6 +7,7 @@ using StoragePlugins.Ordered;
 using StoragePlugins.PmFileSystem;
 using StoragePlugins.PmJournal;
 using StoragePlugins.Qcow2;
+using StoragePlugins.Raw;
 
 namespace StoragePlugins.Mutants.Tests;
 
@@ -26,6 +27,10 @@ internal static class Compositions
             "barrierfs.epoch-sync" or "barrierfs.deferred-sync" => [(Qcow2(Deferred(), Ordered, s_small), PersistenceModel.Disk)],
             "qcow2.published" or "qcow2.published-tables" or "qcow2.header-before-replay" => [(Qcow2(Flushing, Internal, s_marked), PersistenceModel.Disk)],
             _ when mutant.StartsWith("qcow2.mark", StringComparison.Ordinal) => [(Qcow2(Flushing, Internal, s_marked), PersistenceModel.Disk), (Qcow2(Flushing, Pm, s_marked), PersistenceModel.Pm)],
+            "qcow2.guest-barrier" or "qcow2.owed-with-atomic-commits" => [(Qcow2(Flushing, Ordered, s_small), PersistenceModel.Disk)],
+            "qcow2.owed-before-write-in-place" or "qcow2.owed-data-before-record" or "qcow2.write-in-place-before-barrier" =>
+                [(Qcow2(Flushing, InternalWithoutRides, s_marked), PersistenceModel.Disk), (Qcow2(Device(), InternalWithoutRides, s_marked), PersistenceModel.Barrier), (Qcow2(Flushing, Pm, s_marked), PersistenceModel.Pm)],
+            _ when strategy == "raw" => [(Raw(Flushing), PersistenceModel.Disk)],
             _ when strategy == "internal" => [(Qcow2(Flushing, Internal, s_marked), PersistenceModel.Disk)],
             _ when strategy == "pmfs" => [(FileSystem(), PersistenceModel.Pm)],
             _ when strategy == "pm" => [(Qcow2(Flushing, Pm, s_marked), PersistenceModel.Pm)],
@@ -43,6 +48,10 @@ internal static class Compositions
 
     private static Tested<IMetadataJournal> Internal => new("internal", new InternalJournal.InternalJournal(), new InternalJournalOptions { RegionSize = 256 << 10, Overlay = 1 << 20 });
 
+    // What rides in records is in their order anyway.
+    private static Tested<IMetadataJournal> InternalWithoutRides =>
+        new("internal", new InternalJournal.InternalJournal(), new InternalJournalOptions { RegionSize = 256 << 10, Overlay = 1 << 20, MaxInline = 0 });
+
     private static Tested<IMetadataJournal> Pm => new("pm", new PersistentMemoryJournal(), new PmJournalOptions { Size = 256 << 10, LeastRegionBytes = 64 << 10, MaxInline = 2048, Emulated = true });
 
     private static Tested<IOrderingPrimitive> Device() => new("barrierfs", new BarrierOrdering(), new BarrierOptions());
@@ -51,6 +60,8 @@ internal static class Compositions
 
     private static TestedPipeline[] FileSystem() =>
         [new("pmfs", new Tested<IBlockFormat>("pmfs", new PmFormat(), new PmFormatOptions { BytesPerInode = 16 << 10 }), Flushing, Ordered) { MapsImage = true }];
+
+    private static TestedPipeline[] Raw(Tested<IOrderingPrimitive> ordering) => [new("raw", new Tested<IBlockFormat>("raw", new RawFormat()), ordering, Ordered)];
 
     private static TestedPipeline[] Qcow2(Tested<IOrderingPrimitive> ordering, Tested<IMetadataJournal> journal, (int Cluster, int RefcountBits, long Preallocate)[] geometries) =>
     [

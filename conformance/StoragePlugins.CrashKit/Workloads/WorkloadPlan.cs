@@ -11,6 +11,7 @@ public sealed class WorkloadPlan
 {
     private const int FuzzedSteps = 40;
     private const int RevisitingSteps = 50;
+    private const int OrderingSteps = 24;
 
     /// <summary>Enough for a small log to fill and to wrap several times; only the last quarter is explored.</summary>
     private const int LongSteps = 240;
@@ -51,6 +52,7 @@ public sealed class WorkloadPlan
                 0 => Bounded(Digits(Walk(turn, (long)n * n), 2), index),
                 2 => Bounded(Digits(Walk(turn, (long)n * n * n), 3), index),
                 1 when turn % 3 == 0 => Revisiting(Seeded(_seed, index, salt: 0)),
+                1 when turn % 6 == 4 => Ordering(Seeded(_seed, index, salt: 0)),
                 _ => Fuzzed(index),
             };
         }
@@ -194,6 +196,39 @@ public sealed class WorkloadPlan
         }
 
         return new Workload(_disk, steps) { Origin = "revisiting", QuietSteps = steps.Count / 3 };
+    }
+
+    // A guest that orders by barriers and seldom flushes: new blocks and old ones in turn, whole and in part, so that what shows by itself stands on both sides of
+    // barriers beside what only a commit shows.
+    private Workload Ordering(Random random)
+    {
+        long sector = Math.Min(512, _block), blocks = _disk / _block;
+        var steps = new List<IReadOnlyList<GuestOperation>>(2 * OrderingSteps);
+        bool isFilled = random.Next(2) == 0;
+        if (isFilled)
+        {
+            steps.Add([new GuestOperation(GuestAction.Write, 0, Math.Min(_disk, 3 * _block))]);
+            steps.Add([new GuestOperation(GuestAction.Flush)]);
+        }
+
+        int count = random.Next(4, OrderingSteps);
+        for (int i = 0; i < count; i++)
+        {
+            long at = (random.Next(3) == 0 ? random.NextInt64(Math.Min(3, blocks)) : random.NextInt64(blocks)) * _block;
+            GuestOperation change = random.Next(12) switch
+            {
+                < 7 => new GuestOperation(GuestAction.Write, at, Math.Min(_disk - at, random.NextInt64(1, 4) * _block)),
+                < 10 => new GuestOperation(GuestAction.Write, at + (random.NextInt64(_block / sector) * sector), sector),
+                10 => new GuestOperation(GuestAction.Discard, at, _block),
+                _ => new GuestOperation(GuestAction.ZeroAndUnmap, at, _block),
+            };
+            steps.Add([change]);
+            if (random.Next(3) > 0) steps.Add([new GuestOperation(GuestAction.Barrier)]);
+            else if (random.Next(8) == 0) steps.Add([new GuestOperation(GuestAction.Flush)]);
+            else if (random.Next(24) == 0) steps.Add([new GuestOperation(GuestAction.Abandon)]);
+        }
+
+        return new Workload(_disk, steps) { Origin = "ordering", QuietSteps = isFilled ? 2 : 0 };
     }
 
     private Workload Fuzzed(long index)

@@ -11,12 +11,11 @@ internal static class WarmUp
     private const int Operations = 400;
     private static readonly TimeSpan s_limit = TimeSpan.FromMilliseconds(400);
 
-    /// <summary>In a file, which is deleted.</summary>
+    /// <summary>In a file, which stays: what is appended afterwards must meet clusters that were never used.</summary>
     public static void InFolder(string folder, CancellationToken cancel)
     {
-        string path = Path.Combine(folder, "warm-up");
-        using (var file = new SyncedFile(path, FileMode.CreateNew)) OfFile(file, cancel);
-        File.Delete(path);
+        using var file = new SyncedFile(Path.Combine(folder, "warm-up"), FileMode.CreateNew);
+        OfFile(file, cancel);
     }
 
     /// <summary>In a new file of any kind.</summary>

@@ -71,7 +71,7 @@ internal static class EvaluationReportPage
                 WriteColorSwitch(writer);
             }
 
-            string rounds = report.Rounds == 1 ? "1 round" : $"{Figures.Number(report.Rounds)} rounds";
+            string rounds = report.Rounds == 1 ? "1 round" : $"{Figures.Count(report.Rounds)} rounds";
             writer.Element("p", $"{DateOf(report)} UTC · scale {report.Scale} · {rounds} · {Figures.Duration(report.TookSeconds)} · {report.Host.Machine}", ("class", "about"));
             if (report.IsInterrupted)
                 writer.Element("p", "Ended before its time: the figures are those of the rounds that were whole.", ("class", "interrupted"), ("role", "note"));

@@ -47,7 +47,7 @@ internal static class FactsSection
                     ("File system", host.FileSystem),
                     ("Device", host.Device),
                     ("Processor", host.Processor),
-                    ("Processors", Figures.Number(host.Processors)),
+                    ("Processors", Figures.Count(host.Processors)),
                     ("Memory", Figures.Memory(host.MemoryBytes)),
                     ("Kernel", host.Kernel),
                     ("System", host.System),

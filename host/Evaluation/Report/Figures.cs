@@ -57,7 +57,10 @@ internal static class Figures
         return whole < 3600 ? $"{whole / 60} min {whole % 60} s" : $"{whole / 3600} h {whole % 3600 / 60} min";
     }
 
-    /// <summary>Significant digits; whole numbers keep all of theirs, in groups of three.</summary>
+    /// <summary>How many, in groups of three digits.</summary>
+    public static string Count(long value) => value.ToString("#,0", CultureInfo.InvariantCulture);
+
+    /// <summary>Significant digits; what is before the point keeps all of its, in groups of three.</summary>
     public static string Number(double? value, int digits = 3)
     {
         if (!IsFigure(value)) return None;

@@ -50,14 +50,17 @@ internal sealed class ReportContents
     /// <summary>How each pipeline stands, in the order of the tables; empty without a reference.</summary>
     public IReadOnlyList<Standing> Standings { get; }
 
-    /// <summary>The pipeline that the summary speaks of: the one with the most comparisons, and among those the fastest. Null without any.</summary>
-    public Standing? Leading => Standings.OrderByDescending(standing => standing.Compared.Count).ThenByDescending(standing => standing.Typical).FirstOrDefault();
+    /// <summary>The pipeline that the summary speaks of: the default one; where it was not measured, the one with the most comparisons. Null without any.</summary>
+    public Standing? Leading => Standings.OrderByDescending(standing => _contenders[standing.Contender].Facts.IsDefault).ThenByDescending(standing => standing.Compared.Count).FirstOrDefault();
 
     /// <summary>How a contender looks.</summary>
     public ContenderStyle StyleOf(string contender) => _contenders[contender].Style;
 
     /// <summary>Whether it is a peer.</summary>
     public bool IsReference(string contender) => _contenders[contender].Facts.IsReference;
+
+    /// <summary>Whether it is what a user gets who names no pipeline.</summary>
+    public bool IsDefault(string contender) => _contenders[contender].Facts.IsDefault;
 
     /// <summary>Its place in tables and charts.</summary>
     public int OrderOf(string contender) => _contenders[contender].Order;

@@ -34,7 +34,7 @@ internal static class SummarySection
         using (writer.In("p", ("class", "lead")))
         {
             writer.Element("strong", leading.Contender);
-            writer.Text($" is faster than its reference in {leading.Faster} of {all} comparisons, about even in {leading.Even} and slower in {leading.Slower}.");
+            writer.Text($"{(contents.IsDefault(leading.Contender) ? ", the default," : "")} is faster than its reference in every round of {leading.Faster} of {all} comparisons and slower in every round of {leading.Slower}; in {leading.Even} rounds disagree.");
         }
 
         using (writer.In("div", ("class", "tiles")))
@@ -69,9 +69,9 @@ internal static class SummarySection
             standing.Contender, Count(standing.Faster), Count(standing.Even), Count(standing.Slower), TableCell.Of(standing.Typical, Figures.Times),
             TableCell.Of(standing.Best.SpeedUp, Figures.Times), WhereOf(contents, standing.Best), TableCell.Of(standing.Worst.SpeedUp, Figures.Times), WhereOf(contents, standing.Worst)]));
 
-    private static TableCell Count(int count) => TableCell.Of(count, value => Figures.Number(value));
+    private static TableCell Count(int count) => new(Figures.Count(count), count);
 
-    private static TableCell WhereOf(ReportContents contents, EvaluationRow row) => new(contents.TitleOf(row.Workload), Detail: contents.Where(row));
+    private static TableCell WhereOf(ReportContents contents, EvaluationRow row) => new(contents.TitleOf(row.Workload), Kind: "where", Detail: contents.Where(row));
 
     private static void WriteLegend(MarkupWriter writer)
     {

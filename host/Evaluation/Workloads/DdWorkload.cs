@@ -35,15 +35,15 @@ internal sealed partial class DdWorkload(bool overwrites, bool syncsEachBlock) :
     {
         string file = run.NewPath(this);
         long blocks = Blocks(run.Size);
-        if (overwrites) Dd(file, blocks, "conv=fdatasync", run.Cancel);
+        if (overwrites) Dd(run, file, blocks, "conv=fdatasync");
         run.BeginTimed();
-        double seconds = Dd(file, blocks, (overwrites, syncsEachBlock) switch
+        double seconds = Dd(run, file, blocks, (overwrites, syncsEachBlock) switch
         {
             (true, true) => "conv=notrunc oflag=dsync",
             (true, false) => "conv=notrunc,fdatasync",
             (false, true) => "oflag=dsync",
             _ => "conv=fdatasync",
-        }, run.Cancel);
+        });
         run.EndTimed();
         return new WorkloadResult(blocks, seconds, blocks * BlockBytes, Latencies: null);
     }
@@ -55,8 +55,8 @@ internal sealed partial class DdWorkload(bool overwrites, bool syncsEachBlock) :
 
     private long Blocks(WorkloadSize size) => size.Operations(syncsEachBlock ? s_syncedBlocks : s_streamedBlocks);
 
-    private static double Dd(string file, long blocks, string how, CancellationToken cancel) => SecondsOf(
-        Programs.Run("dd", ["if=/dev/zero", $"of={file}", "bs=64K", $"count={blocks}", .. how.Split(' ')], RunLimit, cancel).Errors);
+    private static double Dd(WorkloadRun run, string file, long blocks, string how) => SecondsOf(
+        run.RunProgram("dd", ["if=/dev/zero", $"of={file}", "bs=64K", $"count={blocks}", .. how.Split(' ')], RunLimit).Errors);
 
     [GeneratedRegex(@" copied, ([0-9.e+-]+) s, ")]
     private static partial Regex Seconds();

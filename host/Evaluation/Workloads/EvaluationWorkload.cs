@@ -1,5 +1,7 @@
+using StoragePlugins.Host.Evaluation.Children;
 using StoragePlugins.Host.Evaluation.Places;
 using StoragePlugins.Host.Evaluation.Results;
+using StoragePlugins.Host.Evaluation.VirtualMachine;
 
 namespace StoragePlugins.Host.Evaluation.Workloads;
 
@@ -73,7 +75,17 @@ internal sealed class WorkloadRun(IVolume volume, WorkloadSize size, int round, 
     public VolumeCounts? Counts { get; private set; }
 
     /// <summary>A path in the volume's folder that no other run has.</summary>
-    public string NewPath(EvaluationWorkload workload, string suffix = "") => Path.Combine(((IFolderVolume)volume).Folder, $"{workload.Name}-{round}{suffix}");
+    public string NewPath(EvaluationWorkload workload, string suffix = "")
+        => Path.Combine(volume is IMachineVolume machine ? machine.Folder : ((IFolderVolume)volume).Folder, $"{workload.Name}-{round}{suffix}");
+
+    /// <summary>Runs a program to its end where the volume is a file system: here, or in the virtual machine, where its two outputs are one.</summary>
+    /// <exception cref="DiagnosticException">It failed.</exception>
+    public ProgramOutput RunProgram(string program, IReadOnlyList<string> arguments, TimeSpan limit)
+    {
+        if (volume is not IMachineVolume machine) return Programs.Run(program, arguments, limit, cancel);
+        string output = machine.Run(string.Join(' ', arguments.Prepend(Path.Combine(GuestScript.ProgramFolder, program)).Select(Quote)), limit, cancel).Output;
+        return new ProgramOutput(output, output);
+    }
 
     /// <summary>To be called directly before the timed part: what was prepared reaches the disk, and counting begins.</summary>
     public void BeginTimed()
@@ -85,6 +97,9 @@ internal sealed class WorkloadRun(IVolume volume, WorkloadSize size, int round, 
 
     /// <summary>To be called directly after the timed part.</summary>
     public void EndTimed() => Counts = volume.Counts - _before;
+
+    // For a shell.
+    private static string Quote(string argument) => $"'{argument.Replace("'", @"'\''", StringComparison.Ordinal)}'";
 }
 
 /// <summary>What a run did in how much time.</summary>

@@ -43,7 +43,7 @@ internal sealed class FioWorkload(bool isJournal) : EvaluationWorkload
             .. Options.Split(' ').Select(option => "--" + option), $"--io_size={Length(run.Size)}", $"--size={Length(run.Size) * (isJournal ? 1 : AreaFactor)}", .. isJournal ? (string[])["--fallocate=none"] : [],
         ];
         run.BeginTimed();
-        ProgramOutput output = Programs.Run("fio", arguments, RunLimit, run.Cancel);
+        ProgramOutput output = run.RunProgram("fio", arguments, RunLimit);
         run.EndTimed();
         return Read(output.Output, isJournal);
     }

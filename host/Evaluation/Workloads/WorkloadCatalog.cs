@@ -39,4 +39,7 @@ internal static class WorkloadCatalog
         new FioWorkload(isJournal: false),
         new FillSyncWorkload(),
     ];
+
+    /// <summary>In a virtual machine: programs that are taken along. What prepares files by this process's own calls cannot run there.</summary>
+    public static IReadOnlyList<EvaluationWorkload> OfVirtualMachine { get; } = [.. OfGuestFileSystem.OfType<DdWorkload>(), new FioWorkload(isJournal: true)];
 }

@@ -12,7 +12,7 @@ namespace StoragePlugins.Host.Exports.Fuse;
 /// where its format can. A hole that is punched reads as zeros at once.</para>
 /// <para>Writes are volatile until a flush, as a disk's: <see cref="TreeDurability.OnFlush"/>.</para>
 /// </remarks>
-internal sealed class DiskTree : IFileTree, IDisposable
+internal sealed class DiskTree : IFileTree, IOrderedTree, IDisposable
 {
     private const ulong Root = 1;
     private const ulong Snapshots = 2;
@@ -234,6 +234,13 @@ internal sealed class DiskTree : IFileTree, IDisposable
         if (node is Live or Root) _live.Disk.Flush();
         return FileError.None;
     }
+
+    /// <inheritdoc/>
+    /// <remarks>Of the live disk, where it can be written and its format can order.</remarks>
+    public bool CanOrder(ulong node) => node == Live && _live.Disk.CanOrder;
+
+    /// <inheritdoc/>
+    public void Barrier(ulong node) => _live.Disk.Barrier();
 
     /// <inheritdoc/>
     public FileError ReadDirectory(ulong node, ulong cursor, IDirectoryVisitor visitor)

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Microsoft.Extensions.Logging;
 using StoragePlugins.Host.Disks;
 
@@ -18,6 +19,7 @@ internal sealed class FuseDispatcher
     private readonly AttributeOperations _attributes;
     private readonly FileOperations _files;
     private readonly DirectoryOperations _directories;
+    private readonly BarrierOperation _barrier;
     private readonly AdmissionGate _admission = new();
     private readonly ILogger _logger;
     private volatile bool _isRefusing;
@@ -31,7 +33,11 @@ internal sealed class FuseDispatcher
         _files = new FileOperations(mounted);
         _names = new NameOperations(mounted, _files);
         _directories = new DirectoryOperations(mounted);
+        _barrier = new BarrierOperation(mounted);
     }
+
+    /// <summary>Requests that are being answered now.</summary>
+    public int ActiveRequests => _admission.Inside;
 
     /// <summary>Answers a request.</summary>
     /// <param name="call">The request; receives the reply's payload.</param>
@@ -41,6 +47,7 @@ internal sealed class FuseDispatcher
     {
         if (_isRefusing || !_admission.TryEnter()) return HasReply(call.Header.Opcode) ? Errno.NotConnected : NoReply;
         int error;
+        long arrivedAt = Stopwatch.GetTimestamp();
         try
         {
             error = Answer(ref call, listing);
@@ -60,6 +67,7 @@ internal sealed class FuseDispatcher
             _admission.Leave();
         }
 
+        if (KindOf(call.Header.Opcode) is { } kind) _mounted.Latency.Record(kind, Stopwatch.GetTimestamp() - arrivedAt);
         if (error > 0) call.ClearReply();
         return HasReply(call.Header.Opcode) ? error : NoReply;
     }
@@ -74,6 +82,17 @@ internal sealed class FuseDispatcher
         Refuse();
         return _admission.CloseAndWait(timeout);
     }
+
+    // What moves or keeps bytes; names and attributes are no requests to a disk.
+    private static RequestKind? KindOf(FuseOpcode opcode) => opcode switch
+    {
+        FuseOpcode.Read => RequestKind.Read,
+        FuseOpcode.Write => RequestKind.Write,
+        FuseOpcode.FSync or FuseOpcode.FSyncDirectory or FuseOpcode.SyncFs => RequestKind.Flush,
+        FuseOpcode.Ioctl => RequestKind.Barrier,
+        FuseOpcode.Allocate => RequestKind.Other,
+        _ => null,
+    };
 
     private static bool HasReply(FuseOpcode opcode) => opcode is not (FuseOpcode.Forget or FuseOpcode.BatchForget);
 
@@ -110,7 +129,7 @@ internal sealed class FuseDispatcher
         FuseOpcode.SyncFs => _files.FlushAll(),
         FuseOpcode.ReadDirectory => _directories.Read(ref call, listing, withAttributes: false),
         FuseOpcode.ReadDirectoryPlus => _directories.Read(ref call, listing, withAttributes: true),
-        FuseOpcode.Ioctl => Errno.NotTerminal,
+        FuseOpcode.Ioctl => _barrier.Answer(ref call),
         FuseOpcode.Destroy => 0,
         // The kernel stops asking for what is not there: FLUSH, ACCESS, locks, POLL, COPY_FILE_RANGE, OPENDIR, INTERRUPT.
         _ => Errno.NotImplemented,

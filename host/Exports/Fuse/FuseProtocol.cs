@@ -1,3 +1,5 @@
+using StoragePlugins.Client;
+
 namespace StoragePlugins.Host.Exports.Fuse;
 
 /// <summary>Requests of the kernel's FUSE protocol (linux/fuse.h), those that this server knows.</summary>
@@ -168,6 +170,11 @@ internal static class FuseProtocol
     // lseek(2).
     public const uint SeekData = 3;
     public const uint SeekHole = 4;
+
+    // IOCTL's flags, and the one request that is known (docs/guest-barriers.md).
+    public const uint IoctlOnDirectory = 1 << 4;
+    public const uint BarrierRequest = DiskFileBarrier.RequestNumber;
+    public const uint BarrierPagesWrittenBack = DiskFileBarrier.PagesWrittenBack;
 
     // Bits of st_mode.
     public const uint TypeMask = 0xF000;

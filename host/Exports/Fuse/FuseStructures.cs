@@ -241,6 +241,27 @@ internal struct AllocateRequest
     [FieldOffset(24)] public uint Mode;
 }
 
+/// <summary>Before the data that the request's number says it carries.</summary>
+[StructLayout(LayoutKind.Explicit, Size = 32)]
+internal struct IoctlRequest
+{
+    [FieldOffset(0)] public ulong Handle;
+    [FieldOffset(8)] public uint Flags;
+    [FieldOffset(12)] public uint Command;
+    [FieldOffset(16)] public ulong Argument;
+    [FieldOffset(24)] public uint InSize;
+    [FieldOffset(28)] public uint OutSize;
+}
+
+[StructLayout(LayoutKind.Sequential)]
+internal struct IoctlReply
+{
+    public int Result;
+    public uint Flags;
+    public uint InVectors;
+    public uint OutVectors;
+}
+
 [StructLayout(LayoutKind.Explicit, Size = 24)]
 internal struct SeekRequest
 {

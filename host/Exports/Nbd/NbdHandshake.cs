@@ -7,7 +7,8 @@ namespace StoragePlugins.Host.Exports.Nbd;
 /// <param name="Export">The chosen export.</param>
 /// <param name="IsStructured">Structured replies were negotiated.</param>
 /// <param name="Contexts">Metadata contexts of this export.</param>
-internal sealed record NbdAgreement(NbdExport Export, bool IsStructured, NbdMetaContexts Contexts);
+/// <param name="HasBarriers">The client may send barriers (docs/guest-barriers.md).</param>
+internal sealed record NbdAgreement(NbdExport Export, bool IsStructured, NbdMetaContexts Contexts, bool HasBarriers);
 
 /// <summary>The handshake: fixed newstyle, one option after the other, each answered. Runs on the connection's thread.</summary>
 internal sealed class NbdHandshake
@@ -22,6 +23,7 @@ internal sealed class NbdHandshake
     private bool _noZeroes, _structured;
     private NbdMetaContexts _contexts;
     private NbdExport? _contextsOf;
+    private NbdExport? _barriersOf;
     private NbdAgreement? _agreed;
 
     public NbdHandshake(NbdConnection connection, NbdServer server, ReceiveBuffer receive)
@@ -95,6 +97,9 @@ internal sealed class NbdHandshake
                 return true;
             case NbdOption.ListMetaContext or NbdOption.SetMetaContext:
                 AnswerMetaContext(option, data);
+                return true;
+            case NbdOption.GuestBarriers:
+                AnswerGuestBarriers(data);
                 return true;
             default:
                 _writer.Reply(option, NbdOptionReply.ErrorUnsupported);
@@ -210,6 +215,30 @@ internal sealed class NbdHandshake
         _writer.Reply(option, NbdOptionReply.Ack);
     }
 
+    // As a metadata context: of one export, the last request counts, and one that fails takes back what an earlier one was granted.
+    private void AnswerGuestBarriers(ReadOnlySpan<byte> data)
+    {
+        _barriersOf = null;
+        var reader = new NbdOptionReader(data);
+        if (!reader.TryReadString(out string name) || reader.Left > 0)
+        {
+            _writer.Reply(NbdOption.GuestBarriers, NbdOptionReply.ErrorInvalid);
+        }
+        else if (_server.FindExport(name) is not { } export)
+        {
+            _writer.Reply(NbdOption.GuestBarriers, NbdOptionReply.ErrorUnknown);
+        }
+        else if (!export.Disk.CanOrder)
+        {
+            _writer.Reply(NbdOption.GuestBarriers, NbdOptionReply.ErrorPolicy, export.Disk.IsReadOnly ? "the export is read-only"u8 : "the export's format cannot order writes without a flush"u8);
+        }
+        else
+        {
+            _barriersOf = export;
+            _writer.Reply(NbdOption.GuestBarriers, NbdOptionReply.Ack);
+        }
+    }
+
     // "base:" and "qemu:" ask what there is in a namespace; they select nothing.
     private static NbdMetaContexts Match(string query, bool wildcards) => query switch
     {
@@ -223,6 +252,6 @@ internal sealed class NbdHandshake
     private void Agree(NbdExport export)
     {
         NbdMetaContexts contexts = ReferenceEquals(export, _contextsOf) ? _contexts : NbdMetaContexts.None;
-        _agreed = new NbdAgreement(export, _structured, contexts);
+        _agreed = new NbdAgreement(export, _structured, contexts, HasBarriers: ReferenceEquals(export, _barriersOf));
     }
 }

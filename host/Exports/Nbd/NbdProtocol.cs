@@ -75,6 +75,9 @@ internal enum NbdOption : uint
     StructuredReply = 8,
     ListMetaContext = 9,
     SetMetaContext = 10,
+
+    /// <summary>Ours, in no document but docs/guest-barriers.md: "SPGB". Asks for <see cref="NbdCommand.Barrier"/> on an export.</summary>
+    GuestBarriers = 0x53504742,
 }
 
 /// <summary>Replies of the options phase.</summary>
@@ -85,6 +88,7 @@ internal enum NbdOptionReply : uint
     Info = 3,
     MetaContext = 4,
     ErrorUnsupported = 0x80000001,
+    ErrorPolicy = 0x80000002,
     ErrorInvalid = 0x80000003,
     ErrorUnknown = 0x80000006,
     ErrorTooBig = 0x80000009,
@@ -126,6 +130,9 @@ internal enum NbdCommand : ushort
     Cache = 5,
     WriteZeroes = 6,
     BlockStatus = 7,
+
+    /// <summary>Ours, "GB": a guest's barrier. Only where <see cref="NbdOption.GuestBarriers"/> was agreed on.</summary>
+    Barrier = 0x4742,
 }
 
 /// <summary>Flags of a command.</summary>

@@ -44,8 +44,10 @@ internal sealed unsafe class NbdTransmission : IDisposable
         Disk = agreed.Export.Disk;
         IsStructured = agreed.IsStructured;
         Contexts = agreed.Contexts;
+        HasBarriers = agreed.HasBarriers;
         _sender = new NbdReplySender(connection.Descriptor, this);
         _slots = new RequestSlots(this, server.Limits.MaxRequestsPerConnection);
+        Disk.CountConnection(1);
     }
 
     /// <summary>The disk of the chosen export.</summary>
@@ -56,6 +58,9 @@ internal sealed unsafe class NbdTransmission : IDisposable
 
     /// <summary>The negotiated metadata contexts.</summary>
     public NbdMetaContexts Contexts { get; }
+
+    /// <summary>Whether the client may send barriers.</summary>
+    public bool HasBarriers { get; }
 
     /// <summary>Since when the client has been keeping a request or a reply waiting, in <see cref="Stopwatch"/> ticks; 0 when it is not.</summary>
     public long WaitingForClientSince
@@ -91,6 +96,7 @@ internal sealed unsafe class NbdTransmission : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
+        Disk.CountConnection(-1);
         _sender.Dispose();
         NativeMemory.Free(_batch);
     }
@@ -98,7 +104,7 @@ internal sealed unsafe class NbdTransmission : IDisposable
     /// <summary>A request in flight is finished. Any thread but the connection's, or that one.</summary>
     public void Complete(PendingRequest request)
     {
-        RecordLatency(request.ArrivedAt);
+        RecordLatency(request.Request.Command, request.ArrivedAt);
         _sender.Enqueue(request);
     }
 
@@ -147,7 +153,7 @@ internal sealed unsafe class NbdTransmission : IDisposable
                 if (error != NbdError.None) Answer(request, error, arrivedAt);
                 else if (request.Command == NbdCommand.Read) return ServeRead(request, arrivedAt);
                 else if (request.Command == NbdCommand.Flush) Disk.SubmitFlush(Begin(request, null, arrivedAt));
-                else if (request.Length == 0) Answer(request, NbdError.None, arrivedAt);
+                else if (request.Length == 0 && request.Command != NbdCommand.Barrier) Answer(request, NbdError.None, arrivedAt);
                 else return HandOver(request, arrivedAt);
                 return true;
         }
@@ -170,6 +176,9 @@ internal sealed unsafe class NbdTransmission : IDisposable
                 break;
             case NbdCommand.Flush:
                 return request is { Offset: 0, Length: 0 } ? NbdError.None : NbdError.Invalid;
+            case NbdCommand.Barrier:
+                // Who did not ask for it sent a command that does not exist. No flag has a meaning; FUA would be taken for a flush.
+                return HasBarriers && request is { Offset: 0, Length: 0, Flags: NbdCommandFlags.None } ? NbdError.None : NbdError.Invalid;
             case NbdCommand.BlockStatus:
                 if (Contexts == NbdMetaContexts.None || request.Length == 0) return NbdError.Invalid;
                 break;
@@ -251,7 +260,7 @@ internal sealed unsafe class NbdTransmission : IDisposable
         }
 
         _batched += header + length;
-        RecordLatency(arrivedAt);
+        RecordLatency(NbdCommand.Read, arrivedAt);
         return true;
     }
 
@@ -401,10 +410,21 @@ internal sealed unsafe class NbdTransmission : IDisposable
     {
         if (BatchBytes - _batched < NbdReply.MaxHeaderBytes) SendBatch();
         _batched += NbdReply.WriteHeader(new Span<byte>(_batch + _batched, NbdReply.MaxHeaderBytes), request, IsStructured, error, 0);
-        RecordLatency(arrivedAt);
+        RecordLatency(request.Command, arrivedAt);
     }
 
-    private void RecordLatency(long arrivedAt) => Disk.Latency.Record(Stopwatch.GetTimestamp() - arrivedAt);
+    private void RecordLatency(NbdCommand command, long arrivedAt) => Disk.Latency.Record(KindOf(command), Stopwatch.GetTimestamp() - arrivedAt);
+
+    private static RequestKind KindOf(NbdCommand command) => command switch
+    {
+        NbdCommand.Read => RequestKind.Read,
+        NbdCommand.Write => RequestKind.Write,
+        NbdCommand.Flush => RequestKind.Flush,
+        NbdCommand.Trim => RequestKind.Discard,
+        NbdCommand.WriteZeroes => RequestKind.Zero,
+        NbdCommand.Barrier => RequestKind.Barrier,
+        _ => RequestKind.Other,
+    };
 
     private bool SendBatch()
     {

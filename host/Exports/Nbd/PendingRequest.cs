@@ -102,6 +102,9 @@ internal sealed class PendingRequest : FlushTicket
                 return NbdError.None;
             case NbdCommand.WriteZeroes:
                 return WriteZeroes(disk, request);
+            case NbdCommand.Barrier:
+                disk.Barrier();
+                return NbdError.None;
             case NbdCommand.Cache:
                 ReadAhead(disk, request);
                 return NbdError.None;

@@ -193,7 +193,8 @@ internal sealed class AppendAhead : IDisposable
     /// <summary>Under the lock.</summary>
     private void MakeDue(AppendStream stream)
     {
-        if (stream.IsDue || _stopping) return;
+        // Who orders by barriers is served better by new clusters, which nobody sees before a commit, than by writes in place.
+        if (stream.IsDue || _stopping || _committer.Order.IsUsed) return;
         stream.IsDue = true;
         _due.Enqueue(stream);
         if (_thread is null)

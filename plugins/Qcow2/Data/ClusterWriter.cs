@@ -39,6 +39,8 @@ internal sealed class ClusterWriter(
     /// <summary>Writes when the whole range is in place and its map in memory; otherwise writes nothing.</summary>
     public bool TryWrite(long offset, ReadOnlySpan<byte> data)
     {
+        // It would have to wait for a barrier to be paid.
+        if (committer.Order.IsOwed) return false;
         for (long done = 0; done < data.Length;)
         {
             if (!reader.TryDescribe(maps.L1, offset + done, data.Length - done, mayWait: false, out ClusterReader.Run run) || !IsInPlace(run)) return false;
@@ -75,7 +77,16 @@ internal sealed class ClusterWriter(
 
         // Before the write: one that fails may have left a part, which the guest can read and a clean close must not take back.
         ahead?.Touched(offset >> _clusterBits, EndOf(offset, run.Length));
-        storage.Write(run.HostOffset, data[..(int)run.Length], ContentClass.GuestData);
+        committer.BeforeVisibleWrite();
+        try
+        {
+            storage.Write(run.HostOffset, data[..(int)run.Length], ContentClass.GuestData);
+        }
+        finally
+        {
+            committer.Order.NoteVisible();
+        }
+
         return (int)run.Length;
     }
 

@@ -14,6 +14,7 @@ internal sealed class Committer(
     private readonly MetadataTransaction _transaction = new();
     private List<PublishedExtent> _published = [];
     private List<PublishedExtent> _publishedTaken = [];
+    private readonly GuestOrder _order = new(journal.IsAtomic);
     private long _number;
     private bool _ended;
     private DurabilityLostException? _inDoubt;
@@ -26,6 +27,29 @@ internal sealed class Committer(
     {
         if (cache.WantsCommit || allocator.PendingRefcounts > MaxPendingRefcounts || allocator.PendingBytes + cache.PendingBytes > journal.MaxTransactionBytes / 2)
             Commit(CommitGoal.Ordered);
+    }
+
+    /// <summary>The guest's barriers, and what is due because of them.</summary>
+    public GuestOrder Order => _order;
+
+    /// <summary>A guest's barrier: everything written before persists before everything written after. Costs nothing while all since the last commit is invisible
+    /// without the next one, which is atomic.</summary>
+    public void Barrier()
+    {
+        if (!_order.TryOwe()) Commit(CommitGoal.Ordered);
+    }
+
+    /// <summary>A guest's flush.</summary>
+    public void Flush()
+    {
+        _order.NoteFlush();
+        Commit(CommitGoal.Durable);
+    }
+
+    /// <summary>Before a write that can be seen at once, in place of what a crash would leave: what barriers put before it persists before it.</summary>
+    public void BeforeVisibleWrite()
+    {
+        if (_order.IsOwed) Commit(CommitGoal.Ordered);
     }
 
     /// <summary>Commits all that has been recorded before the call.</summary>
@@ -141,10 +165,13 @@ internal sealed class Committer(
     {
         if (_inDoubt is { } inDoubt) throw new DurabilityLostException("commit", storage.Name, inDoubt.Message, inDoubt);
         _transaction.Clear();
+        OrderDebt debt;
         lock (metadataLock)
         {
+            debt = _order.Take();
             foreach (ICommitPart part in parts) part.Take(_transaction, _number, journal.IsAtomic);
-            foreach (PublishedExtent extent in _published) _transaction.Publish(extent);
+            // Data from both sides of a barrier becomes visible by one record: none of it may be missing then, not even where zeros would be as good otherwise.
+            foreach (PublishedExtent extent in _published) _transaction.Publish(debt.IsOwed ? extent with { Prior = PriorContent.Unknown } : extent);
             (_publishedTaken, _published) = (_published, _publishedTaken);
         }
 
@@ -156,6 +183,7 @@ internal sealed class Committer(
         }
         finally
         {
+            _order.End(debt, failed);
             lock (metadataLock)
             {
                 foreach (ICommitPart part in parts) part.End(failed);

@@ -6,7 +6,7 @@ namespace StoragePlugins.Authors.Tests;
 /// </summary>
 public sealed class Workshop : IDisposable
 {
-    private static readonly string[] s_packed = ["contracts", "conformance/StoragePlugins.CrashKit", "conformance/StoragePlugins.Conformance", "templates/StoragePlugins.Templates"];
+    private static readonly string[] s_packed = ["contracts", "client/StoragePlugins.Client", "conformance/StoragePlugins.CrashKit", "conformance/StoragePlugins.Conformance", "templates/StoragePlugins.Templates"];
 
     // Short: sockets live in it.
     private readonly DirectoryInfo _root = Directory.CreateTempSubdirectory("spa-");

@@ -33,12 +33,12 @@ public sealed class NbdClientTests
     [Fact]
     public void A_request_that_the_server_fails_is_an_error_that_names_it()
     {
-        using var disk = new MemoryDisk(1 << 20);
+        using var disk = new MemoryDisk(1 << 20) { WriteFailure = () => new StorageException(StorageError.NoSpace, "write", "disk", 8192, 4096, "full") };
         using var server = new NbdTestServer(disk);
         using NbdClient client = NbdClient.Connect(server.SocketPath, "the server", 4096);
-        var failure = Assert.Throws<DiagnosticException>(() => client.Write(1 << 20, 4096));
+        var failure = Assert.Throws<DiagnosticException>(() => client.Write(8192, 4096));
         Assert.Equal("SP4106", failure.Code);
-        Assert.Contains("the server: the NBD server failed: a write of 4096 bytes at 1048576 failed", failure.Message, StringComparison.Ordinal);
+        Assert.Contains("the server: the NBD server failed: a write of 4096 bytes at 8192 failed", failure.Message, StringComparison.Ordinal);
     }
 
     [Fact]

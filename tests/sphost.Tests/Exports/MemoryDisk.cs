@@ -1,10 +1,10 @@
 namespace StoragePlugins.Host.Tests.Exports;
 
 /// <summary>A disk in memory with switches for what real disks do at the worst moment.</summary>
-internal sealed class MemoryDisk : IVirtualDisk, INonBlockingDisk, IDiscardDisk, IZeroingDisk, IExtentDisk
+internal sealed class MemoryDisk : IVirtualDisk, INonBlockingDisk, IDiscardDisk, IZeroingDisk, IExtentDisk, IBarrierDisk
 {
     private readonly byte[] _bytes;
-    private int _flushes, _flushesRunning, _blockedReads, _largestFlushOverlap;
+    private int _barriers, _flushes, _flushesRunning, _blockedReads, _largestFlushOverlap;
 
     public MemoryDisk(int length = 1 << 20) => _bytes = new byte[length];
 
@@ -21,6 +21,16 @@ internal sealed class MemoryDisk : IVirtualDisk, INonBlockingDisk, IDiscardDisk,
 
     /// <summary>Whether the disk offers discard, zeroing and extents.</summary>
     public bool HasExtras { get; init; } = true;
+
+    /// <summary>Whether the disk offers barriers.</summary>
+    public bool HasBarriers { get; init; }
+
+    /// <summary>Barriers wait until it is set.</summary>
+    public ManualResetEventSlim BarrierMayEnd { get; } = new(initialState: true);
+
+    public Func<Exception?> BarrierFailure { get; set; } = () => null;
+
+    public int Barriers => Volatile.Read(ref _barriers);
 
     public bool IsZeroingQuick { get; set; } = true;
 
@@ -55,7 +65,7 @@ internal sealed class MemoryDisk : IVirtualDisk, INonBlockingDisk, IDiscardDisk,
 
     public T? GetCapability<T>() where T : class
     {
-        bool offered = typeof(T) == typeof(INonBlockingDisk) ? IsNonBlocking : HasExtras;
+        bool offered = typeof(T) == typeof(INonBlockingDisk) ? IsNonBlocking : typeof(T) == typeof(IBarrierDisk) ? HasBarriers : HasExtras;
         return offered ? this as T : null;
     }
 
@@ -106,6 +116,13 @@ internal sealed class MemoryDisk : IVirtualDisk, INonBlockingDisk, IDiscardDisk,
         {
             Interlocked.Decrement(ref _flushesRunning);
         }
+    }
+
+    public void Barrier()
+    {
+        Interlocked.Increment(ref _barriers);
+        BarrierMayEnd.Wait();
+        if (BarrierFailure() is { } failure) throw failure;
     }
 
     public void Discard(long offset, long length, WriteFlags flags = WriteFlags.None) => Note("discard", offset, length, true);

@@ -29,6 +29,25 @@ public class NbdRealClientTests
     }
 
     [Fact]
+    public void Clients_that_do_not_know_guest_barriers_never_notice_them()
+    {
+        var disk = new MemoryDisk(4 * MiB) { HasBarriers = true, Extents = [new DiskExtent(4 * MiB, ExtentFlags.None, 1)] };
+        using var server = new NbdTestServer(disk);
+        using JsonDocument info = JsonDocument.Parse(Run("nbdinfo", "--json", server.Uri()));
+        Assert.Equal(4 * MiB, info.RootElement.GetProperty("exports")[0].GetProperty("export-size").GetInt64());
+        string source = Path.Combine(server.Folder, "source");
+        byte[] bytes = new byte[4 * MiB];
+        new Random(8).NextBytes(bytes);
+        File.WriteAllBytes(source, bytes);
+        Run("nbdcopy", "--flush", source, server.Uri());
+        Assert.True(bytes.AsSpan().SequenceEqual(disk.Bytes));
+        Run("qemu-img", "compare", "-f", "raw", "-F", "raw", source, server.Uri());
+        Run("qemu-io", "-f", "raw", "-c", "write -P 7 4096 4096", "-c", "flush", server.Uri());
+        Assert.Equal(7, disk.Bytes[4096]);
+        Assert.Equal((0, 0L), (disk.Barriers, server.Disk.Meter.Read().GuestBarriers));
+    }
+
+    [Fact]
     public void Nbdinfo_maps_both_contexts()
     {
         var disk = new MemoryDisk(3 * 65536)

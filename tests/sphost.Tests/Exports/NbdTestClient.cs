@@ -7,9 +7,9 @@ namespace StoragePlugins.Host.Tests.Exports;
 /// <summary>Speaks NBD byte by byte, with numbers from the protocol document and none of the server's own code.</summary>
 internal sealed class NbdTestClient(Socket socket) : IDisposable
 {
-    public const uint OptExportName = 1, OptAbort = 2, OptList = 3, OptStartTls = 5, OptInfo = 6, OptGo = 7, OptStructured = 8, OptListMeta = 9, OptSetMeta = 10, OptExtended = 11;
-    public const uint RepAck = 1, RepServer = 2, RepInfo = 3, RepMeta = 4, ErrUnsup = 0x80000001, ErrInvalid = 0x80000003, ErrUnknown = 0x80000006;
-    public const ushort Read = 0, Write = 1, Disc = 2, Flush = 3, Trim = 4, Cache = 5, Zeroes = 6, Status = 7;
+    public const uint OptExportName = 1, OptAbort = 2, OptList = 3, OptStartTls = 5, OptInfo = 6, OptGo = 7, OptStructured = 8, OptListMeta = 9, OptSetMeta = 10, OptExtended = 11, OptBarriers = 0x53504742;
+    public const uint RepAck = 1, RepServer = 2, RepInfo = 3, RepMeta = 4, ErrUnsup = 0x80000001, ErrPolicy = 0x80000002, ErrInvalid = 0x80000003, ErrUnknown = 0x80000006;
+    public const ushort Read = 0, Write = 1, Disc = 2, Flush = 3, Trim = 4, Cache = 5, Zeroes = 6, Status = 7, GuestBarrier = 0x4742;
     public const ushort Fua = 1, NoHole = 2, Df = 4, ReqOne = 8, FastZero = 16;
     public const uint EPERM = 1, EIO = 5, EINVAL = 22, ENOSPC = 28, EOVERFLOW = 75, ENOTSUP = 95, ESHUTDOWN = 108;
 

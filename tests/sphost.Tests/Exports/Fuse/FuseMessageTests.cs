@@ -43,7 +43,7 @@ public sealed unsafe class FuseMessageTests
             FuseOpcode.Lookup, FuseOpcode.SetAttributes, FuseOpcode.SymbolicLink, FuseOpcode.MakeNode, FuseOpcode.MakeDirectory, FuseOpcode.Unlink, FuseOpcode.RemoveDirectory,
             FuseOpcode.Rename, FuseOpcode.Rename2, FuseOpcode.Link, FuseOpcode.Open, FuseOpcode.Read, FuseOpcode.Write, FuseOpcode.Release, FuseOpcode.SetExtendedAttribute,
             FuseOpcode.GetExtendedAttribute, FuseOpcode.ListExtendedAttributes, FuseOpcode.RemoveExtendedAttribute, FuseOpcode.ReadDirectory, FuseOpcode.ReadDirectoryPlus,
-            FuseOpcode.Create, FuseOpcode.Allocate, FuseOpcode.Seek,
+            FuseOpcode.Create, FuseOpcode.Allocate, FuseOpcode.Seek, FuseOpcode.Ioctl,
         ];
         foreach (FuseOpcode opcode in withBody)
         {
@@ -108,7 +108,60 @@ public sealed unsafe class FuseMessageTests
         Assert.Equal(
             (40, 16, 64, 64, 88, 128, 104, 88, 16, 16),
             (sizeof(FuseRequestHeader), sizeof(FuseReplyHeader), sizeof(InitRequest), sizeof(InitReply), sizeof(NodeAttributesWire), sizeof(EntryReply), sizeof(AttributesReply), sizeof(SetAttributesRequest), sizeof(OpenReply), sizeof(Rename2Request)));
+        Assert.Equal((32, 16), (sizeof(IoctlRequest), sizeof(IoctlReply)));
         Assert.Equal((24, 40, 40, 80, 32, 24, 24, 288), (sizeof(ReleaseRequest), sizeof(ReadRequest), sizeof(WriteRequest), sizeof(StatFsReply), sizeof(AllocateRequest), sizeof(SeekRequest), sizeof(DirectoryEntry), sizeof(StatXReply)));
+    }
+
+    [Fact]
+    public void The_barriers_number_is_that_of_the_kernels_macro()
+    {
+        // _IOW(0xDC, 0x42, __u32): write, four bytes, type, number.
+        Assert.Equal(0x4004DC42u, FuseProtocol.BarrierRequest);
+    }
+
+    [Fact]
+    public void A_barrier_that_makes_no_sense_is_refused()
+    {
+        var tree = new MemoryTree();
+        var mounted = new MountedTree(tree, new StorageMeter());
+        var dispatcher = new FuseDispatcher(mounted, NullLogger.Instance);
+        using var memory = new Buffer();
+        Assert.Equal(FileError.None, tree.Create(tree.RootNode, "f"u8, new NodeRequest(0x81A4, 0, 0), out NodeAttributes file));
+        Assert.True(mounted.Files.TryOpen(file.Node, forWriting: true, out ulong handle));
+        int Ask(uint command, uint flags, byte[] data, ulong? open = null)
+        {
+            byte[] body = [.. MemoryMarshal.AsBytes([new IoctlRequest { Handle = open ?? handle, Command = command, Flags = flags, InSize = (uint)data.Length }]), .. data];
+            var call = new FuseCall(new FuseRequestHeader { Opcode = FuseOpcode.Ioctl, Node = mounted.WireOf(file.Node) }, body, memory.Span);
+            return dispatcher.Serve(ref call, memory.Listing);
+        }
+
+        const uint Barrier = FuseProtocol.BarrierRequest;
+        Assert.Equal(0, Ask(Barrier, 0, [0, 0, 0, 0]));
+        Assert.Equal(0, Ask(Barrier, 0, [1, 0, 0, 0]));
+        Assert.Equal(Errno.NotTerminal, Ask(Barrier + 1, 0, [0, 0, 0, 0]));
+        Assert.Equal(Errno.NotTerminal, Ask(Barrier, FuseProtocol.IoctlOnDirectory, [0, 0, 0, 0]));
+        Assert.Equal(Errno.Io, Ask(Barrier, 0, [0, 0, 0, 0], open: 999));
+        Assert.Equal((int)FileError.InvalidArgument, Ask(Barrier, 0, [2, 0, 0, 0]));
+        Assert.Equal((int)FileError.InvalidArgument, Ask(Barrier, 0, [0, 0, 0]));
+        Assert.Equal((int)FileError.InvalidArgument, Ask(Barrier, 0, []));
+        mounted.HasWritebackCache = true;
+        Assert.Equal(Errno.Busy, Ask(Barrier, 0, [0, 0, 0, 0]));
+        Assert.Equal(0, Ask(Barrier, 0, [1, 0, 0, 0]));
+        Assert.Equal((3, 0), (mounted.Meter!.Read().GuestBarriers, tree.Flushes));
+    }
+
+    [Fact]
+    public void A_tree_that_cannot_order_takes_no_barrier()
+    {
+        var tree = new MemoryTree { Durability = TreeDurability.OnFlush };
+        var mounted = new MountedTree(tree, null);
+        var dispatcher = new FuseDispatcher(mounted, NullLogger.Instance);
+        using var memory = new Buffer();
+        Assert.Equal(FileError.None, tree.Create(tree.RootNode, "f"u8, new NodeRequest(0x81A4, 0, 0), out NodeAttributes file));
+        Assert.True(mounted.Files.TryOpen(file.Node, forWriting: true, out ulong handle));
+        byte[] body = [.. MemoryMarshal.AsBytes([new IoctlRequest { Handle = handle, Command = FuseProtocol.BarrierRequest, InSize = 4 }]), 0, 0, 0, 0];
+        var call = new FuseCall(new FuseRequestHeader { Opcode = FuseOpcode.Ioctl, Node = mounted.WireOf(file.Node) }, body, memory.Span);
+        Assert.Equal(Errno.NotTerminal, dispatcher.Serve(ref call, memory.Listing));
     }
 
     [Theory]
