@@ -6,7 +6,8 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 export DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1
 
-PACKAGES=(qemu-utils qemu-system-common libnbd-bin nbdkit fio strace e2fsprogs fuse3 libfuse3-3 python3-libnbd libzstd1 git sqlite3 rsync attr)
+PACKAGES=(qemu-utils qemu-system-common libnbd-bin nbdkit fio strace e2fsprogs fuse3 libfuse3-3 python3-libnbd libzstd1 git sqlite3 rsync attr
+    postgresql chromium fonts-dejavu-core qemu-system-x86 busybox-static)
 RESULTS=artifacts/test-results
 
 is_installed() { [[ $(dpkg-query -W -f '${db:Status-Abbrev}' "$1" 2>/dev/null) == ii* ]]; }
@@ -26,6 +27,18 @@ install_clients() {
     apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 }
 
+# A kernel for the virtual machine, unpacked only: installing one would make this machine an initramfs and a boot menu. Without it those tests are skipped, and say so.
+unpack_kernel() {
+    local package folder=artifacts/kernel
+    compgen -G "$folder/boot/vmlinuz-*" >/dev/null && return
+    compgen -G "/boot/vmlinuz-*cloud-amd64" >/dev/null && return
+    package=$(apt-cache depends linux-image-cloud-amd64 2>/dev/null | sed -n 's/^ *Depends: \(linux-image-[0-9].*\)/\1/p' | head -n 1)
+    mkdir -p "$folder"
+    if [[ -z $package ]] || ! (cd "$folder" && apt-get download -qq "$package" && dpkg -x "$package"_*.deb . && rm "$package"_*.deb) 2>"$folder/errors"; then
+        echo "test.sh: no kernel for the virtual machine (linux-image-cloud-amd64): $(tail -n 1 "$folder/errors" 2>/dev/null)" >&2
+    fi
+}
+
 # The sum of an attribute of the Counters elements of all result files.
 sum_of() {
     { grep -ho '<Counters [^>]*' "$RESULTS"/*.trx 2>/dev/null || true; } | { grep -o " $1=\"[0-9]*\"" || true; } | tr -dc '0-9\n' | awk '{ s += $1 } END { print s + 0 }'
@@ -39,6 +52,7 @@ done
 command -v dotnet >/dev/null || { echo "test.sh: the .NET 10 SDK is missing: there is no 'dotnet' in PATH" >&2; exit 1; }
 command -v dpkg-query >/dev/null || { echo "test.sh: this is not Debian; install the equivalents of: ${PACKAGES[*]}" >&2; exit 1; }
 install_clients
+unpack_kernel
 dotnet restore --locked-mode StoragePlugins.sln
 dotnet build -c Release --no-restore StoragePlugins.sln
 

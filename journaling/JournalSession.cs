@@ -23,6 +23,7 @@ public sealed class JournalSession : IJournalSession
     private readonly IRecordLogSource _source;
     private readonly IInUseMark _mark;
     private readonly JournalSettings _settings;
+    private readonly JournalGauge _gauge;
     private readonly object _commit = new();
     private readonly PageTable _pages;
     private readonly PageReader _reader;
@@ -41,10 +42,11 @@ public sealed class JournalSession : IJournalSession
     /// <param name="source">Finds and prepares the log; the session disposes it.</param>
     /// <param name="settings">Sizes and thresholds.</param>
     /// <param name="logger">For notices of the background.</param>
+    /// <param name="gauge">Shows how full the log is: the meter's of the <see cref="StrategyContext"/>; null for nobody.</param>
     /// <exception cref="DiagnosticException">SP3107: the image cannot be marked.</exception>
-    public JournalSession(IJournalSite site, IOrderedMedium home, IRecordLogSource source, JournalSettings settings, ILogger logger)
+    public JournalSession(IJournalSite site, IOrderedMedium home, IRecordLogSource source, JournalSettings settings, ILogger logger, JournalGauge? gauge = null)
     {
-        (_site, _home, _source, _settings) = (site, home, source, settings);
+        (_site, _home, _source, _settings, _gauge) = (site, home, source, settings, gauge ?? new JournalGauge());
         _mark = site.GetCapability<IInUseMark>() ?? throw new DiagnosticException("SP3107", "the image cannot be marked as in use by a journal", site.ImageName,
             fix: "use a pipeline with journal 'ordered', or convert the image to qcow2 version 3");
         _pages = new PageTable((int)Math.Clamp(settings.OverlayBytes / OverlayPage.Size, 1, int.MaxValue / 2));
@@ -107,6 +109,7 @@ public sealed class JournalSession : IJournalSession
                 MaxTransactionBytes = log.Capacity / TransactionShare,
                 MaxCopied = Math.Min(_settings.MaxCopied, log.Capacity / CopiedShare),
             };
+            _recording.Show(_gauge);
             _writer.IsRecording = true;
         }
     }
@@ -134,6 +137,7 @@ public sealed class JournalSession : IJournalSession
             _pages.ForgetEnd();
             _sync.Sync(CommitGoal.Durable);
             _recording = null;
+            _gauge.Clear();
             if (_mark.Payload is null) return;
             try
             {
@@ -156,6 +160,7 @@ public sealed class JournalSession : IJournalSession
     {
         _checkpointer.Dispose();
         _source.Dispose();
+        _gauge.Clear();
     }
 
     private void CommitLocked(MetadataTransaction transaction, CommitGoal goal)
@@ -163,7 +168,11 @@ public sealed class JournalSession : IJournalSession
         lock (_commit)
         {
             _sync.ThrowIfPoisoned();
-            if (_recording is { } recording) CommitRecord(recording, transaction, goal);
+            if (_recording is { } recording)
+            {
+                CommitRecord(recording, transaction, goal);
+                recording.Show(_gauge);
+            }
             else if (transaction.IsEmpty) SyncAlone(goal);
             else throw new InvalidOperationException("The session has not been started.");
         }

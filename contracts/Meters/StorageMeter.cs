@@ -11,8 +11,12 @@ public sealed class StorageMeter
 
     private readonly long[] _writes = new long[s_classes];
     private readonly long[] _writtenBytes = new long[s_classes];
+    private long _guestDiscards, _guestDiscardedBytes, _guestZeroings, _guestZeroedBytes;
     private long _hostReads, _hostReadBytes, _hostFlushes, _barriers;
     private long _guestReads, _guestReadBytes, _guestWrites, _guestWrittenBytes, _guestFlushes, _guestBarriers;
+
+    /// <summary>How full the journal is; set by a journal that keeps a log, empty for others.</summary>
+    public JournalGauge Journal { get; } = new();
 
     /// <summary>One write reached the host's storage.</summary>
     public void CountHostWrite(ContentClass content, long bytes)
@@ -41,11 +45,25 @@ public sealed class StorageMeter
         Interlocked.Add(ref _guestReadBytes, bytes);
     }
 
-    /// <summary>One guest write, discard or zeroing was answered.</summary>
+    /// <summary>One guest write was answered.</summary>
     public void CountGuestWrite(long bytes)
     {
         Interlocked.Increment(ref _guestWrites);
         Interlocked.Add(ref _guestWrittenBytes, bytes);
+    }
+
+    /// <summary>One guest discard was answered. <see cref="MeterReading.GuestWrites"/> has it too.</summary>
+    public void CountGuestDiscard(long bytes)
+    {
+        Interlocked.Increment(ref _guestDiscards);
+        Interlocked.Add(ref _guestDiscardedBytes, bytes);
+    }
+
+    /// <summary>One guest request to write zeros, which carries no data, was answered. <see cref="MeterReading.GuestWrites"/> has it too.</summary>
+    public void CountGuestZeroing(long bytes)
+    {
+        Interlocked.Increment(ref _guestZeroings);
+        Interlocked.Add(ref _guestZeroedBytes, bytes);
     }
 
     /// <summary>One guest flush or FUA was answered.</summary>
@@ -65,12 +83,14 @@ public sealed class StorageMeter
             bytes[i] = Interlocked.Read(ref _writtenBytes[i]);
         }
 
+        long discards = Interlocked.Read(ref _guestDiscards), discarded = Interlocked.Read(ref _guestDiscardedBytes);
+        long zeroings = Interlocked.Read(ref _guestZeroings), zeroed = Interlocked.Read(ref _guestZeroedBytes);
         return new MeterReading
         {
             GuestReads = Interlocked.Read(ref _guestReads),
             GuestReadBytes = Interlocked.Read(ref _guestReadBytes),
-            GuestWrites = Interlocked.Read(ref _guestWrites),
-            GuestWrittenBytes = Interlocked.Read(ref _guestWrittenBytes),
+            GuestWrites = Interlocked.Read(ref _guestWrites) + discards + zeroings,
+            GuestWrittenBytes = Interlocked.Read(ref _guestWrittenBytes) + discarded + zeroed,
             GuestFlushes = Interlocked.Read(ref _guestFlushes),
             GuestBarriers = Interlocked.Read(ref _guestBarriers),
             HostReads = Interlocked.Read(ref _hostReads),
@@ -79,6 +99,11 @@ public sealed class StorageMeter
             Barriers = Interlocked.Read(ref _barriers),
             HostWritesByClass = writes,
             HostBytesByClass = bytes,
+            GuestDiscards = discards,
+            GuestDiscardedBytes = discarded,
+            GuestZeroings = zeroings,
+            GuestZeroedBytes = zeroed,
+            Journal = Journal.Read(),
         };
     }
 }
@@ -121,6 +146,21 @@ public sealed record MeterReading
 
     /// <summary>Bytes written to the host's storage, indexed by <see cref="ContentClass"/>.</summary>
     public IReadOnlyList<long> HostBytesByClass { get; init; } = [];
+
+    /// <summary>Guest discards answered; <see cref="GuestWrites"/> has them too.</summary>
+    public long GuestDiscards { get; init; }
+
+    /// <summary>Bytes of guest discards; <see cref="GuestWrittenBytes"/> has them too.</summary>
+    public long GuestDiscardedBytes { get; init; }
+
+    /// <summary>Guest requests to write zeros answered; <see cref="GuestWrites"/> has them too.</summary>
+    public long GuestZeroings { get; init; }
+
+    /// <summary>Bytes of guest requests to write zeros; <see cref="GuestWrittenBytes"/> has them too.</summary>
+    public long GuestZeroedBytes { get; init; }
+
+    /// <summary>How full the journal is now: a level, not a total.</summary>
+    public JournalReading Journal { get; init; }
 
     /// <summary>Bytes written to the host's storage in all.</summary>
     public long HostWrittenBytes => HostBytesByClass.Sum();

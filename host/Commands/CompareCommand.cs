@@ -44,7 +44,7 @@ internal static class CompareCommand
         ComparisonPlan plan = PlanOf(commandLine);
         TimeSpan slowFlush = SlowFlushOf(commandLine, session.Catalog);
         string? json = commandLine.GetValue(s_json);
-        if (json is not null and not StandardOutput) JsonFile.RequireWritable(json);
+        if (json is not null and not StandardOutput) ResultFile.RequireWritable(json, "--json");
         string[] named = commandLine.GetValue(s_pipelines)!;
         PipelineDefinition[] pipelines = named.Length == 0 ? [.. session.Configuration.Pipelines] : [.. named.Distinct().Select(session.Configuration.Pipeline)];
 
@@ -84,7 +84,7 @@ internal static class CompareCommand
         };
         if (json == StandardOutput) services.Output.WriteJson(report);
         else ComparisonTable.Write(report, plan.Workloads, services.Output);
-        if (json is not null and not StandardOutput) JsonFile.Write(json, report);
+        if (json is not null and not StandardOutput) ResultFile.WriteJson(json, report);
         return ExitCodes.Done;
     }
 

@@ -48,7 +48,7 @@ internal static class CrashTestCommand
         session.RequireValidConfiguration();
         CrashTestSettings settings = SettingsOf(commandLine);
         string? json = commandLine.GetValue(s_json);
-        if (json is not null and not StandardOutput) JsonFile.RequireWritable(json);
+        if (json is not null and not StandardOutput) ResultFile.RequireWritable(json, "--json");
         if (commandLine.GetValue(s_replay) is { } replay) return RunReplay(services, session, replay);
         if (commandLine.GetValue(s_trace) is { } log) return RunTrace(services, session, commandLine, settings, log);
         string[] named = commandLine.GetValue(s_pipelines)!;
@@ -71,7 +71,7 @@ internal static class CrashTestCommand
             var summary = new CrashTestSummary(settings.Seed, reports, stories, cancel.Token.IsCancellationRequested);
             if (json == StandardOutput) services.Output.WriteJson(summary.ToJson());
             else CrashTestTable.Write(reports, stories, services.Output);
-            if (json is not null and not StandardOutput) JsonFile.Write(json, summary.ToJson());
+            if (json is not null and not StandardOutput) ResultFile.WriteJson(json, summary.ToJson());
             return summary.Failures == 0 && !cancel.Token.IsCancellationRequested ? ExitCodes.Done : ExitCodes.Failed;
         }
         finally

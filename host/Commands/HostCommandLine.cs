@@ -46,6 +46,7 @@ internal static class HostCommandLine
             PluginsCommand.Create(services),
             PipelinesCommand.Create(services),
             CompareCommand.Create(services),
+            EvaluateCommand.Create(services),
             NbdTestCommand.Create(services),
             CrashTestCommand.Create(services),
             ConformanceCommand.Create(services),

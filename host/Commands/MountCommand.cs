@@ -1,8 +1,11 @@
 using System.CommandLine;
+using System.Text.Json.Nodes;
 using Microsoft.Extensions.Logging;
+using StoragePlugins.Host.Control;
 using StoragePlugins.Host.Exports.Fuse;
 using StoragePlugins.Host.Pipelines;
 using StoragePlugins.Host.Serving;
+using StoragePlugins.Host.Telemetry;
 
 namespace StoragePlugins.Host.Commands;
 
@@ -29,12 +32,14 @@ internal static class MountCommand
         DefaultValueFactory = _ => [],
     };
 
+    private static readonly Option<string?> s_control = new("--control") { Description = "Unix socket for 'sphost disk stats'; mode 0600. By default none.", HelpName = "PATH" };
     private static readonly Option<int?> s_threads = new("--threads") { Description = "Threads that answer; by default what suits the image.", HelpName = "N" };
 
     /// <summary>Makes the command.</summary>
     public static Command Create(HostServices services)
     {
-        var command = new Command("mount", "Mount an image as files until SIGTERM, Ctrl-C or an unmount.") { s_image, s_mountPoint, s_pipeline, services.Config, s_readOnly, s_writeback, s_threads, s_options };
+        var command = new Command("mount", "Mount an image as files until SIGTERM, Ctrl-C or an unmount.") { s_image, s_mountPoint, s_pipeline, services.Config, s_readOnly, s_writeback, s_threads, s_control, s_options };
+        Monitoring.AddTo(command);
         command.Validators.Add(result =>
         {
             if (result.GetValue(s_threads) is < 1 or > FuseSessionOptions.MaxThreads) result.AddError($"--threads takes 1 to {FuseSessionOptions.MaxThreads}.");
@@ -49,6 +54,7 @@ internal static class MountCommand
         if (commandLine.GetValue(s_readOnly)) options = options with { ReadOnly = true };
         using HostSession host = services.Start(commandLine, isServing: true);
         host.RequireValidConfiguration();
+        using Monitoring monitoring = Monitoring.Prepare(commandLine, host.Configuration.Telemetry, services.Logger);
 
         using var stop = new StopRequest();
         MountPoint point = MountPoint.Prepare(commandLine.GetValue(s_mountPoint)!, options.NonEmpty, services.Logger);
@@ -56,7 +62,10 @@ internal static class MountCommand
         using var image = new MountedImage(host.Composer.Open(host.Composer.Choose(commandLine.GetValue(s_pipeline), path), path, options.ReadOnly), services.Logger);
         int threads = commandLine.GetValue(s_threads) ?? (image.IsDisk ? ThreadsForDisks : Environment.ProcessorCount);
         using FuseSession session = MountAndStart(image, point, options, new FuseSessionOptions(threads, commandLine.GetValue(s_writeback)), services.Logger);
-        MountBanner.Write(services.Output, image, point);
+        IMeteredDisk[] watched = [new WatchedMount(image, session)];
+        monitoring.Start(() => watched);
+        using ControlServer? control = commandLine.GetValue(s_control) is { } socket ? ControlServer.Start(Path.GetFullPath(socket), (command, _) => Answer(command, watched[0]), services.Logger) : null;
+        MountBanner.Write(services.Output, image, point, monitoring.Banner);
         long allocatedBefore = GC.GetTotalAllocatedBytes();
         stop.WaitOr(session.Ended);
         long allocated = GC.GetTotalAllocatedBytes() - allocatedBefore;
@@ -65,6 +74,10 @@ internal static class MountCommand
         ServeSummary.Write(services.Output, [image.Image], allocated);
         return clean ? ExitCodes.Done : ExitCodes.Failed;
     }
+
+    private static JsonObject Answer(string command, IMeteredDisk mounted) => command == "stats"
+        ? new JsonObject { ["ok"] = true, ["disks"] = new JsonArray(DiskStatistics.Describe(mounted)) }
+        : throw new DiagnosticException("SP4025", "the request makes no sense", expected: "stats, of a mounted image", found: $"'{command}'");
 
     // An image that was opened and then not mounted is closed as cleanly as one that was.
     private static FuseSession MountAndStart(MountedImage image, MountPoint point, MountOptions options, FuseSessionOptions serving, ILogger logger)

@@ -7,6 +7,7 @@ using StoragePlugins.Host.Exports.Nbd;
 using StoragePlugins.Host.Pipelines;
 using StoragePlugins.Host.Plugins;
 using StoragePlugins.Host.Serving;
+using StoragePlugins.Host.Telemetry;
 
 namespace StoragePlugins.Host.Commands;
 
@@ -36,6 +37,7 @@ internal static class ServeCommand
     public static Command Create(HostServices services)
     {
         var command = new Command("serve", "Serve disks to NBD clients until SIGTERM or Ctrl-C.") { s_image, s_pipeline, services.Config, s_size, s_socket, s_listen, s_control, s_watch, s_readOnly };
+        Monitoring.AddTo(command);
         command.Validators.Add(result =>
         {
             if (result.GetResult(s_socket) is not null && result.GetResult(s_listen) is not null) result.AddError("--socket and --listen exclude each other.");
@@ -50,6 +52,7 @@ internal static class ServeCommand
         session.RequireValidConfiguration();
         IReadOnlyList<DiskDefinition> definitions = Definitions(session, commandLine);
         EndPoint endPoint = EndPointOf(commandLine, definitions);
+        using Monitoring monitoring = Monitoring.Prepare(commandLine, session.Configuration.Telemetry, services.Logger);
 
         using var stop = new StopRequest();
         using var disks = new ServedDisks(session.Composer, services.Logger);
@@ -58,7 +61,8 @@ internal static class ServeCommand
         server.Start(endPoint);
         using PluginWatcher? watcher = commandLine.GetValue(s_watch) ? PluginWatcher.Start(session.Catalog, services.Logger) : null;
         using ControlServer? control = StartControl(services, commandLine, definitions, disks, session, server);
-        ServeBanner.Write(services.Output, disks, server.EndPoint!, control?.Path);
+        monitoring.Start(() => disks.Served);
+        ServeBanner.Write(services.Output, disks, server.EndPoint!, control?.Path, monitoring.Banner);
         long allocatedBefore = GC.GetTotalAllocatedBytes();
         using (StatusLine? status = services.Output.IsTerminal ? StatusLine.Start(disks) : null) stop.Wait();
 
@@ -74,7 +78,7 @@ internal static class ServeCommand
         string? named = commandLine.GetValue(s_control);
         try
         {
-            return ControlServer.Start(Path.GetFullPath(named ?? (definitions.Count == 1 ? definitions[0].Image : "sphost") + ControlClient.Suffix), disks, session, server, services.Logger);
+            return ControlServer.Start(Path.GetFullPath(named ?? (definitions.Count == 1 ? definitions[0].Image : "sphost") + ControlClient.Suffix), new ServeControl(disks, session, server, services.Logger).Answer, services.Logger);
         }
         catch (DiagnosticException failure) when (named is null)
         {

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Globalization;
 using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
 using StoragePlugins.Media;
@@ -46,6 +47,15 @@ internal sealed record HostFacts
 
     /// <summary>Median of write + fdatasync, 64 KiB at the end of a growing file, in µs.</summary>
     public required double AppendFlushMicroseconds { get; init; }
+
+    /// <summary>For people: name and value.</summary>
+    public IEnumerable<(string Name, string Value)> Lines() =>
+    [
+        ("machine", string.Create(CultureInfo.InvariantCulture, $"{Machine}, {Processors} × {Processor}, {MemoryBytes / (double)(1L << 30):0.#} GiB")),
+        ("system", $"{System}, {Kernel}"),
+        ("images in", $"{Directory}, {FileSystem} on {Device}, device cache {DeviceCache.ToString().ToLowerInvariant()}"),
+        ("flush costs", string.Create(CultureInfo.InvariantCulture, $"{OverwriteFlushMicroseconds:0} µs for 4 KiB over and over, {AppendFlushMicroseconds:0} µs for 64 KiB at the end of a growing file")),
+    ];
 
     /// <summary>Looks, and measures what a flush costs here.</summary>
     /// <param name="folder">Where the images will be.</param>

@@ -17,9 +17,9 @@ internal static class LoadDriver
     /// <param name="cancel">Ends it between two operations.</param>
     public static RunResult Run(IMeasuredDisk disk, int writeBytes, long[][] offsets, CancellationToken cancel)
     {
-        long[][] times = [.. offsets.Select(each => new long[each.Length])];
         var clients = new List<NbdClient>(offsets.Length);
         StorageCounts? before, after;
+        long[] ticks;
         long elapsed;
         try
         {
@@ -30,7 +30,7 @@ internal static class LoadDriver
             }
 
             before = disk.Counts;
-            elapsed = RunClients(clients, writeBytes, offsets, times, cancel);
+            (ticks, elapsed) = Time(clients, writeBytes, offsets, cancel);
             after = disk.Counts;
         }
         finally
@@ -39,7 +39,7 @@ internal static class LoadDriver
         }
 
         disk.Close();
-        return new RunResult([.. times.SelectMany(each => each)], elapsed, after - before, disk.Counts);
+        return new RunResult(ticks, elapsed, after - before, disk.Counts);
     }
 
     /// <summary>Writes ranges in order, without waiting for each, then makes them durable and closes the disk.</summary>
@@ -58,6 +58,19 @@ internal static class LoadDriver
         }
 
         disk.Close();
+    }
+
+    /// <summary>Has clients write and flush, all at once, and takes the time.</summary>
+    /// <param name="clients">One for each list of offsets; what they send is in their payloads.</param>
+    /// <param name="writeBytes">Bytes of each write.</param>
+    /// <param name="offsets">The offsets of each client.</param>
+    /// <param name="cancel">Ends it between two operations.</param>
+    /// <returns>Ticks of each operation, and from the first client's start to the last one's end.</returns>
+    public static (long[] Ticks, long Elapsed) Time(List<NbdClient> clients, int writeBytes, long[][] offsets, CancellationToken cancel)
+    {
+        long[][] times = [.. offsets.Select(each => new long[each.Length])];
+        long elapsed = RunClients(clients, writeBytes, offsets, times, cancel);
+        return ([.. times.SelectMany(each => each)], elapsed);
     }
 
     /// <returns>Ticks from the first client's start to the last one's end.</returns>

@@ -12,6 +12,9 @@ internal sealed class QemuDisk : IMeasuredDisk
     /// <summary>The most that a child may live: no run takes longer.</summary>
     public static readonly TimeSpan Lifetime = LoadDriver.RunLimit + TimeSpan.FromMinutes(5);
 
+    // Those of the largest workload, and one that stays.
+    private const string MaxClients = "--shared=32";
+
     private static readonly TimeSpan s_startLimit = TimeSpan.FromSeconds(20);
     private static readonly TimeSpan s_endLimit = TimeSpan.FromSeconds(60);
 
@@ -96,7 +99,7 @@ internal sealed class QemuDisk : IMeasuredDisk
 
     private static QemuDisk Start(QemuTools tools, string socket, string[] what, LocalDisk? beneath)
     {
-        string[] arguments = ["--cache=writeback", "--aio=threads", "--shared=16", "-k", socket, .. what];
+        string[] arguments = ["--cache=writeback", "--aio=threads", MaxClients, "-k", socket, .. what];
         string program = tools.Nbd!;
         if (tools.Timeout is not null)
         {

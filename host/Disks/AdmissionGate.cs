@@ -22,6 +22,9 @@ internal sealed class AdmissionGate
     /// <summary>Nobody enters any more.</summary>
     public bool IsClosed => _isClosed;
 
+    /// <summary>Requests inside now.</summary>
+    public int Inside => Volatile.Read(ref _state) & ~Barred;
+
     /// <summary>Enters; false, at once, while the way is barred.</summary>
     public bool TryEnter()
     {

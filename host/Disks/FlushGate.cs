@@ -52,6 +52,9 @@ internal sealed class FlushGate : IDisposable
     /// <summary>Why durability is lost; <see langword="null"/> while it is not.</summary>
     public DurabilityLostException? Poison => Volatile.Read(ref _poison);
 
+    /// <summary>Tickets that wait for a flush, without those of <see cref="Flush"/>: their callers are inside the disk.</summary>
+    public int Waiting => _sharing.Outside + _waiting.Outside;
+
     /// <summary>Counts a write as completed. Call it after the write, before the guest hears of it.</summary>
     public void CountWrite() => Interlocked.Increment(ref _written);
 
@@ -265,8 +268,12 @@ internal sealed class FlushGate : IDisposable
 
         public readonly bool IsEmpty => _head is null;
 
+        /// <summary>Those whose askers are not inside the disk.</summary>
+        public int Outside { get; private set; }
+
         public void Add(FlushTicket ticket)
         {
+            if (ticket is not BlockingTicket) Outside++;
             ticket.Next = null;
             if (_tail is null) _head = ticket;
             else _tail.Next = ticket;

@@ -58,6 +58,10 @@ internal sealed class LatencyHistogram
         return Percentile(counts, fraction);
     }
 
+    /// <summary>The duration that stands for all of a bucket: its middle.</summary>
+    /// <param name="bucket">An index of a reading.</param>
+    public static TimeSpan Middle(int bucket) => TimeSpan.FromMicroseconds((LowerEnd(bucket) + UpperEnd(bucket)) / 2000.0);
+
     private static int BucketOf(long nanoseconds)
     {
         ulong value = (ulong)Math.Clamp(nanoseconds, 0, (1L << MaxPower) - 1);
@@ -66,6 +70,8 @@ internal sealed class LatencyHistogram
         int sub = (int)(value >> (power - SubBucketBits)) & (SubBuckets - 1);
         return ((power - SubBucketBits + 1) << SubBucketBits) + sub;
     }
+
+    private static long LowerEnd(int bucket) => bucket == 0 ? 0 : UpperEnd(bucket - 1);
 
     private static long UpperEnd(int bucket)
     {

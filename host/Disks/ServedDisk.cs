@@ -28,6 +28,7 @@ internal sealed class ServedDisk : IVirtualDisk, INonBlockingDisk, IDiscardDisk,
     private readonly FlushGate _flushGate;
     private readonly ILogger? _logger;
     private int _failuresTold;
+    private int _connections;
 
     // The generation of the flush gate that a barrier has ordered before everything that began after it; none before the first.
     private long _ordered = NeverOrdered;
@@ -56,7 +57,13 @@ internal sealed class ServedDisk : IVirtualDisk, INonBlockingDisk, IDiscardDisk,
     public StorageMeter Meter { get; }
 
     /// <summary>How long requests took, from their arrival at the export to their reply; recorded by the exports.</summary>
-    public LatencyHistogram Latency { get; } = new();
+    public RequestLatencies Latency { get; } = new();
+
+    /// <summary>Requests inside the disk now, flushes that wait for one another included.</summary>
+    public int ActiveRequests => _admission.Inside + _flushGate.Waiting;
+
+    /// <summary>Connections that use the disk now.</summary>
+    public int Connections => Volatile.Read(ref _connections);
 
     /// <inheritdoc/>
     public long Length => _inner.Disk.Length;
@@ -201,7 +208,7 @@ internal sealed class ServedDisk : IVirtualDisk, INonBlockingDisk, IDiscardDisk,
             _admission.Leave();
         }
 
-        Meter.CountGuestWrite(length);
+        Meter.CountGuestDiscard(length);
         FlushIfForced(flags);
     }
 
@@ -225,7 +232,7 @@ internal sealed class ServedDisk : IVirtualDisk, INonBlockingDisk, IDiscardDisk,
             _admission.Leave();
         }
 
-        Meter.CountGuestWrite(length);
+        Meter.CountGuestZeroing(length);
         FlushIfForced(flags);
     }
 
@@ -328,6 +335,9 @@ internal sealed class ServedDisk : IVirtualDisk, INonBlockingDisk, IDiscardDisk,
         else if (_admission.IsClosed) ticket.Flushed(Closing("flush", -1, 0));
         else _flushGate.Submit(ticket); // held: it waits in the flush gate, which is held as well
     }
+
+    /// <summary>A connection begins (1) or ends (−1) to use the disk.</summary>
+    public void CountConnection(int change) => Interlocked.Add(ref _connections, change);
 
     /// <summary>One flush or FUA taken through <see cref="SubmitFlush"/> was answered.</summary>
     public void CountFlush() => Meter.CountGuestFlush();

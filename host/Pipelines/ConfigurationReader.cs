@@ -1,5 +1,6 @@
 using StoragePlugins.Host.Diagnostics;
 using StoragePlugins.Host.Plugins;
+using StoragePlugins.Host.Telemetry;
 
 namespace StoragePlugins.Host.Pipelines;
 
@@ -9,8 +10,9 @@ internal sealed class ConfigurationReader
     /// <summary>An export's name is sent to NBD clients: the protocol's recommended limit is 256 bytes; the rest of the name is the snapshot's.</summary>
     public const int MaxNameLength = 128;
 
-    private static readonly string[] s_rootKeys = ["pluginDirectories", "allowedPlugins", "pipelines", "disks"];
+    private static readonly string[] s_rootKeys = ["pluginDirectories", "allowedPlugins", "pipelines", "disks", "telemetry"];
     private static readonly string[] s_pipelineKeys = ["format", "journal", "ordering", "medium", "description"];
+    private static readonly string[] s_telemetryKeys = ["otlp", "protocol", "serviceName", "dashboard"];
     private static readonly string[] s_diskKeys = ["image", "pipeline", "size", "readOnly", "description"];
 
     private readonly string _file;
@@ -44,6 +46,7 @@ internal sealed class ConfigurationReader
             AllowedPlugins = ReadHashes(body?["allowedPlugins"]),
             Defined = pipelines,
             Disks = [.. Entries(body, "disks").Select(entry => ReadDisk(entry, folder, known)).OfType<DiskDefinition>()],
+            Telemetry = ReadTelemetry(body?["telemetry"]),
             Problems = _problems,
         };
     }
@@ -172,6 +175,21 @@ internal sealed class ConfigurationReader
             Report("SP2006", $"'{path}' has a 'size' to make a missing image with, and is 'readOnly'", body["size"]!.Position, fix: "remove one of them");
         string description = ReadOptionalString(body, path, "description") ?? "";
         return image is null ? null : new DiskDefinition(entry.Name, Path.GetFullPath(image.Length == 0 ? "." : image, folder), pipeline, size, readOnly, description);
+    }
+
+    // What the values mean is checked where they are used: the command line and the environment name the same things.
+    private TelemetrySettings ReadTelemetry(ConfigNode? node)
+    {
+        const string path = "telemetry";
+        if (node is null || As<ConfigObject>(node, path, "an object") is not { } body) return TelemetrySettings.None;
+        CheckKeys(body, path, s_telemetryKeys);
+        return new TelemetrySettings
+        {
+            Otlp = ReadOptionalString(body, path, "otlp"),
+            Protocol = ReadOptionalString(body, path, "protocol"),
+            ServiceName = ReadOptionalString(body, path, "serviceName"),
+            Dashboard = ReadOptionalString(body, path, "dashboard"),
+        };
     }
 
     private void CheckName(ConfigMember entry, string path)

@@ -1,4 +1,5 @@
 using StoragePlugins.Host.Diagnostics;
+using StoragePlugins.Host.Telemetry;
 
 namespace StoragePlugins.Host.Pipelines;
 
@@ -22,6 +23,9 @@ internal sealed class HostConfiguration
 
     /// <summary>The disks that the file names, in its order.</summary>
     public IReadOnlyList<DiskDefinition> Disks { get; init; } = [];
+
+    /// <summary>How the host is watched.</summary>
+    public TelemetrySettings Telemetry { get; init; } = TelemetrySettings.None;
 
     /// <summary>What is wrong with its shape; the strategies and their options are <see cref="PipelineValidator"/>'s.</summary>
     public IReadOnlyList<Diagnostic> Problems { get; init; } = [];

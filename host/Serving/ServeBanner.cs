@@ -10,7 +10,7 @@ namespace StoragePlugins.Host.Serving;
 internal static class ServeBanner
 {
     /// <summary>Writes it. The URI of each export stands alone at the end of its line, for scripts.</summary>
-    public static void Write(CommandOutput output, ServedDisks disks, EndPoint endPoint, string? control)
+    public static void Write(CommandOutput output, ServedDisks disks, EndPoint endPoint, string? control, IEnumerable<string> monitoring)
     {
         foreach (OpenedImage image in disks.Images)
         {
@@ -24,6 +24,7 @@ internal static class ServeBanner
         output.WriteLine($"try:  nbdinfo '{UriOf(endPoint, disks.Exports[0].Name)}'");
         output.WriteLine($"      qemu-system-x86_64 -drive 'file={UriOf(endPoint, disks.Exports[0].Name)},format=raw,if=virtio' …");
         if (control is not null) output.WriteLine($"ask:  sphost disk list --control {control}");
+        foreach (string line in monitoring) output.WriteLine(line);
         output.WriteLine("stop: Ctrl-C or SIGTERM");
     }
 

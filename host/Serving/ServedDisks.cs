@@ -80,8 +80,5 @@ internal sealed class ServedDisks(PipelineComposer composer, ILogger logger) : I
 
     private ServedImage Find(string disk) =>
         Array.Find(_served, served => served.Definition.Name == disk) ?? (_served.Length == 1 && Path.GetFileName(_served[0].Definition.Image) == Path.GetFileName(disk) ? _served[0] : null)
-        ?? throw new DiagnosticException("SP4023", $"no disk '{disk}' is served here", expected: string.Join(", ", _served.Select(NameOf)), fix: "list them: sphost disk list");
-
-    /// <summary>What a disk is called on the command line: its export's name, or its image's where that is empty.</summary>
-    public static string NameOf(ServedImage served) => served.Definition.Name.Length > 0 ? served.Definition.Name : Path.GetFileName(served.Definition.Image);
+        ?? throw new DiagnosticException("SP4023", $"no disk '{disk}' is served here", expected: string.Join(", ", _served.Select(served => served.Name)), fix: "list them: sphost disk list");
 }

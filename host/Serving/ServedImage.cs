@@ -4,12 +4,13 @@ using StoragePlugins.Host.Disks;
 using StoragePlugins.Host.Exports.Nbd;
 using StoragePlugins.Host.Pipelines;
 using StoragePlugins.Host.Plugins;
+using StoragePlugins.Host.Telemetry;
 
 namespace StoragePlugins.Host.Serving;
 
 /// <summary>One image that is served: the pipeline that has it open at present, and the exports of its disks, which outlive a change of pipeline.</summary>
 /// <remarks>Opened, switched and closed by one thread at a time.</remarks>
-internal sealed class ServedImage : IDisposable
+internal sealed class ServedImage : IMeteredDisk, IDisposable
 {
     /// <summary>Snapshots, or files of a tree, beyond this number are not exported: a listing of exports is read by people.</summary>
     private const int MaxSnapshotExports = 256;
@@ -36,6 +37,29 @@ internal sealed class ServedImage : IDisposable
     /// <summary>The live disk, or the first file.</summary>
     public ServedDisk Disk => _exports[0].Export.Disk;
 
+    /// <inheritdoc/>
+    public string Name => Definition.Name.Length > 0 ? Definition.Name : Path.GetFileName(Definition.Image);
+
+    string IMeteredDisk.Pipeline => Image.Pipeline.Name;
+
+    string IMeteredDisk.Export => "nbd";
+
+    long IMeteredDisk.Size => Disk.Length;
+
+    /// <inheritdoc/>
+    public DiskState State => Disk.Poison is not null ? DiskState.DurabilityLost : Image.IsReadOnly ? DiskState.ReadOnly : DiskState.Serving;
+
+    StorageMeter IMeteredDisk.Meter => Disk.Meter;
+
+    int IMeteredDisk.ActiveRequests => _exports.Sum(export => export.Export.Disk.ActiveRequests);
+
+    int? IMeteredDisk.Connections => _exports.Sum(export => export.Export.Disk.Connections);
+
+    void IMeteredDisk.AddLatency(Span<long> counts, RequestKind kind)
+    {
+        foreach ((_, NbdExport export) in _exports) export.Disk.Latency.AddTo(counts, kind);
+    }
+
     /// <summary>Opens an image, making it when the definition says so, and exports its disks.</summary>
     public static ServedImage Open(DiskDefinition definition, PipelineComposer composer, ILogger logger)
     {
@@ -47,7 +71,7 @@ internal sealed class ServedImage : IDisposable
         }
 
         var served = new ServedImage(definition, composer.Open(pipeline, definition.Image, definition.ReadOnly), composer, logger);
-        served.Export();
+        served.ExportDisks();
         return served;
     }
 
@@ -113,7 +137,7 @@ internal sealed class ServedImage : IDisposable
         Image.Dispose();
     }
 
-    private void Export()
+    private void ExportDisks()
     {
         IReadOnlyList<DiskEntry> disks = Ask(Image, "list the disks", image => image.ListDisks(null, MaxSnapshotExports + 1));
         if (Image.Image.GetCapability<IFileTree>() is not null)

@@ -1,3 +1,5 @@
+using System.Diagnostics;
+
 namespace StoragePlugins.Journaling;
 
 /// <summary>The log of a started session: the record that is being made, its number, and the log's space.</summary>
@@ -85,7 +87,7 @@ internal sealed class Recording
         _attempt = 0;
         NewestTxid = txid;
         NewestHasCopies = builder.HasCopies;
-        _space.Take(txid, position, frame.Length);
+        _space.Take(txid, position, frame.Length, Stopwatch.GetTimestamp());
         _statistics.CountRecord(frame.Length);
     }
 
@@ -96,6 +98,9 @@ internal sealed class Recording
         _gatherer.Apply(transaction, NewestTxid);
         return NewestTxid;
     }
+
+    /// <summary>Shows how full the log is.</summary>
+    public void Show(JournalGauge gauge) => gauge.Set(_space.Capacity, _space.Used, _space.Live, _space.OldestTakenAt);
 
     public void Abandon() => _gatherer.Abandon();
 

@@ -16,6 +16,6 @@ public sealed class InternalJournal : IMetadataJournal
     {
         var options = context.Options<InternalJournalOptions>();
         var settings = new JournalSettings(options.MaxInline, options.Overlay);
-        return new JournalSession(site, home, new RegionSource(site, home, options.RegionSize), settings, context.Logger);
+        return new JournalSession(site, home, new RegionSource(site, home, options.RegionSize), settings, context.Logger, context.Meter.Journal);
     }
 }

@@ -55,7 +55,8 @@ internal sealed record EvaluationReport
 /// <param name="Name">As in the rows.</param>
 /// <param name="Description">One sentence.</param>
 /// <param name="IsReference">A peer (QEMU, ext4 on a RAM disk), not one of our pipelines.</param>
-internal sealed record ContenderFacts(string Name, string Description, bool IsReference);
+/// <param name="IsDefault">The pipeline that a user gets who names none: what a summary speaks of.</param>
+internal sealed record ContenderFacts(string Name, string Description, bool IsReference, bool IsDefault = false);
 
 /// <summary>Something that was run.</summary>
 /// <param name="Name">As in the rows.</param>

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Microsoft.Extensions.Logging;
 using StoragePlugins.Host.Disks;
 
@@ -35,6 +36,9 @@ internal sealed class FuseDispatcher
         _barrier = new BarrierOperation(mounted);
     }
 
+    /// <summary>Requests that are being answered now.</summary>
+    public int ActiveRequests => _admission.Inside;
+
     /// <summary>Answers a request.</summary>
     /// <param name="call">The request; receives the reply's payload.</param>
     /// <param name="listing">The thread's own, for directories.</param>
@@ -43,6 +47,7 @@ internal sealed class FuseDispatcher
     {
         if (_isRefusing || !_admission.TryEnter()) return HasReply(call.Header.Opcode) ? Errno.NotConnected : NoReply;
         int error;
+        long arrivedAt = Stopwatch.GetTimestamp();
         try
         {
             error = Answer(ref call, listing);
@@ -62,6 +67,7 @@ internal sealed class FuseDispatcher
             _admission.Leave();
         }
 
+        if (KindOf(call.Header.Opcode) is { } kind) _mounted.Latency.Record(kind, Stopwatch.GetTimestamp() - arrivedAt);
         if (error > 0) call.ClearReply();
         return HasReply(call.Header.Opcode) ? error : NoReply;
     }
@@ -76,6 +82,17 @@ internal sealed class FuseDispatcher
         Refuse();
         return _admission.CloseAndWait(timeout);
     }
+
+    // What moves or keeps bytes; names and attributes are no requests to a disk.
+    private static RequestKind? KindOf(FuseOpcode opcode) => opcode switch
+    {
+        FuseOpcode.Read => RequestKind.Read,
+        FuseOpcode.Write => RequestKind.Write,
+        FuseOpcode.FSync or FuseOpcode.FSyncDirectory or FuseOpcode.SyncFs => RequestKind.Flush,
+        FuseOpcode.Ioctl => RequestKind.Barrier,
+        FuseOpcode.Allocate => RequestKind.Other,
+        _ => null,
+    };
 
     private static bool HasReply(FuseOpcode opcode) => opcode is not (FuseOpcode.Forget or FuseOpcode.BatchForget);
 

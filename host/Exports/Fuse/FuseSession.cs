@@ -42,6 +42,9 @@ internal sealed class FuseSession : IDisposable
     /// <summary>The kernel's protocol version, once started.</summary>
     public (uint Major, uint Minor) KernelProtocol { get; private set; }
 
+    /// <summary>Requests that are being answered now.</summary>
+    public int ActiveRequests => _dispatcher.ActiveRequests;
+
     /// <summary>Agrees with the kernel on the protocol and starts the threads; programs can use the file system when it returns.</summary>
     /// <exception cref="DiagnosticException">SP4036: the kernel's protocol is too old. SP4034: the connection broke.</exception>
     public void Start()

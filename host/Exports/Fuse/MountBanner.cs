@@ -7,7 +7,7 @@ namespace StoragePlugins.Host.Exports.Fuse;
 internal static class MountBanner
 {
     /// <summary>Writes it. The directory stands alone at the end of its line, for scripts.</summary>
-    public static void Write(CommandOutput output, MountedImage mounted, MountPoint point)
+    public static void Write(CommandOutput output, MountedImage mounted, MountPoint point, IEnumerable<string> monitoring)
     {
         PipelineDefinition p = mounted.Image.Pipeline;
         output.WriteLine($"{mounted.Image.Path}: {Quantities.FormatSize(mounted.Image.Image.Description.VirtualSize)} {p.Format.Id}, pipeline {p.Name} "
@@ -15,6 +15,7 @@ internal static class MountBanner
         foreach (string reason in mounted.Image.UnsafeReasons) output.WriteLine($"UNSAFE: {reason}");
         output.WriteLine(Promise(mounted.Tree));
         output.WriteLine($"mounted on: {point.Path}");
+        foreach (string line in monitoring) output.WriteLine(line);
         output.WriteLine($"stop: Ctrl-C, SIGTERM or fusermount3 -u {point.Path}");
     }
 

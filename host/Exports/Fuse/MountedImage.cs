@@ -43,6 +43,9 @@ internal sealed class MountedImage : IDisposable
     /// <summary>Whether the image is shown as disks.</summary>
     public bool IsDisk => _disks is not null;
 
+    /// <summary>Why durability is lost; null while it is not.</summary>
+    public DurabilityLostException? Poison => _disks?.Poison;
+
     /// <summary>Makes everything durable that was written.</summary>
     /// <returns>False when it cannot; the reason is logged.</returns>
     public bool TryFlush()

@@ -1,3 +1,5 @@
+using StoragePlugins.Host.Disks;
+
 namespace StoragePlugins.Host.Exports.Fuse;
 
 /// <summary>A tree as it is mounted: its nodes by the numbers of the wire, and what is agreed with the kernel.</summary>
@@ -30,6 +32,9 @@ internal sealed class MountedTree
 
     /// <summary>Counts what programs ask for; null where the tree does so itself.</summary>
     public StorageMeter? Meter { get; }
+
+    /// <summary>How long reads, writes and flushes took to answer, without the kernel's part.</summary>
+    public RequestLatencies Latency { get; } = new();
 
     /// <summary>Nothing needs a flush.</summary>
     public bool IsDurableOnReturn { get; }

@@ -47,6 +47,7 @@ internal sealed unsafe class NbdTransmission : IDisposable
         HasBarriers = agreed.HasBarriers;
         _sender = new NbdReplySender(connection.Descriptor, this);
         _slots = new RequestSlots(this, server.Limits.MaxRequestsPerConnection);
+        Disk.CountConnection(1);
     }
 
     /// <summary>The disk of the chosen export.</summary>
@@ -95,6 +96,7 @@ internal sealed unsafe class NbdTransmission : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
+        Disk.CountConnection(-1);
         _sender.Dispose();
         NativeMemory.Free(_batch);
     }
@@ -102,7 +104,7 @@ internal sealed unsafe class NbdTransmission : IDisposable
     /// <summary>A request in flight is finished. Any thread but the connection's, or that one.</summary>
     public void Complete(PendingRequest request)
     {
-        RecordLatency(request.ArrivedAt);
+        RecordLatency(request.Request.Command, request.ArrivedAt);
         _sender.Enqueue(request);
     }
 
@@ -258,7 +260,7 @@ internal sealed unsafe class NbdTransmission : IDisposable
         }
 
         _batched += header + length;
-        RecordLatency(arrivedAt);
+        RecordLatency(NbdCommand.Read, arrivedAt);
         return true;
     }
 
@@ -408,10 +410,21 @@ internal sealed unsafe class NbdTransmission : IDisposable
     {
         if (BatchBytes - _batched < NbdReply.MaxHeaderBytes) SendBatch();
         _batched += NbdReply.WriteHeader(new Span<byte>(_batch + _batched, NbdReply.MaxHeaderBytes), request, IsStructured, error, 0);
-        RecordLatency(arrivedAt);
+        RecordLatency(request.Command, arrivedAt);
     }
 
-    private void RecordLatency(long arrivedAt) => Disk.Latency.Record(Stopwatch.GetTimestamp() - arrivedAt);
+    private void RecordLatency(NbdCommand command, long arrivedAt) => Disk.Latency.Record(KindOf(command), Stopwatch.GetTimestamp() - arrivedAt);
+
+    private static RequestKind KindOf(NbdCommand command) => command switch
+    {
+        NbdCommand.Read => RequestKind.Read,
+        NbdCommand.Write => RequestKind.Write,
+        NbdCommand.Flush => RequestKind.Flush,
+        NbdCommand.Trim => RequestKind.Discard,
+        NbdCommand.WriteZeroes => RequestKind.Zero,
+        NbdCommand.Barrier => RequestKind.Barrier,
+        _ => RequestKind.Other,
+    };
 
     private bool SendBatch()
     {

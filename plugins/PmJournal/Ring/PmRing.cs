@@ -69,6 +69,9 @@ internal sealed class PmRing
     /// <summary>Bytes between tail and head, skipped ends of laps included.</summary>
     public long Used => _head - _tail;
 
+    /// <summary>Records that a recovery would replay.</summary>
+    public long Live => (long)(_nextTransaction - _tailTransaction);
+
     /// <summary>Where the next record begins, unless it has to start a new lap.</summary>
     public long Head => _head;
 

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using StoragePlugins.PmJournal.Region;
 using StoragePlugins.PmJournal.Ring;
 
@@ -35,6 +36,7 @@ internal sealed class PmSession : IJournalSession
     private readonly PmHome _home;
     private PmRing? _ring;
     private IOrderedMedium _view;
+    private long _oldestLiveSince;
 
     /// <exception cref="DiagnosticException">The region that the image needs cannot be had.</exception>
     public PmSession(IJournalSite site, IOrderedMedium home, StrategyContext context)
@@ -76,6 +78,7 @@ internal sealed class PmSession : IJournalSession
     {
         _ring = _tie.Start();
         _home.StartKeeping(_ring.Capacity / RingsKept);
+        ShowRing(_ring);
     }
 
     public void Commit(MetadataTransaction transaction, CommitGoal goal)
@@ -128,12 +131,17 @@ internal sealed class PmSession : IJournalSession
             }
 
             _ring = null;
+            _meter.Journal.Clear();
         }
     }
 
     public T? GetCapability<T>() where T : class => this as T;
 
-    public void Dispose() => _tie.Dispose();
+    public void Dispose()
+    {
+        _tie.Dispose();
+        _meter.Journal.Clear();
+    }
 
     private void CommitLocked(MetadataTransaction transaction)
     {
@@ -152,13 +160,17 @@ internal sealed class PmSession : IJournalSession
         {
             _medium.Flush();
             OnRing(static (ring, content) => ring.MakeEmpty(content.Bytes.Length));
+            if (_ring is { } emptied) ShowRing(emptied);
         }
 
         if (length == 0) return;
         if (_ring is not { } ring) throw new InvalidOperationException("A transaction before the session was started.");
         if (!ring.HasRoom(length))
             throw new StorageException(StorageError.NoSpace, "commit", _site.ImageName, -1, 0, $"a transaction of {length} bytes does not fit the journal's {ring.Capacity}");
+        // The ring is emptied as a whole, so the first record of an empty one is the oldest until then.
+        if (ring.Live == 0) _oldestLiveSince = Stopwatch.GetTimestamp();
         OnRing(static (ring, content) => ring.Append(content.Bytes));
+        ShowRing(ring);
         _meter.CountHostWrite(ContentClass.JournalRecord, PmRing.RecordBytes(length));
         // Committed from here on. Should a write home fail, the ring keeps the record and the next commit writes it.
         _owed.Clear();
@@ -179,6 +191,8 @@ internal sealed class PmSession : IJournalSession
             throw new DurabilityLostException("journal", _site.ImageName, lost.Message, lost);
         }
     }
+
+    private void ShowRing(PmRing ring) => _meter.Journal.Set(ring.Capacity, ring.Used, ring.Live, _oldestLiveSince);
 
     private void AddImages(MetadataTransaction transaction)
     {

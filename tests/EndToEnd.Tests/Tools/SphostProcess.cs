@@ -56,6 +56,10 @@ internal sealed partial class SphostProcess : IDisposable
     /// <summary>Starts <c>sphost serve</c> with these arguments in a folder and waits until clients can connect.</summary>
     public static SphostProcess Serve(string folder, params string[] arguments) => Start(folder, Executable, ["serve", .. arguments]);
 
+    /// <summary>The same with environment variables.</summary>
+    public static SphostProcess ServeWith(string folder, (string Name, string Value)[] environment, params string[] arguments) =>
+        Start(folder, "env", [.. environment.Select(variable => $"{variable.Name}={variable.Value}"), Executable, "serve", .. arguments]);
+
     /// <summary>Starts <c>sphost mount</c> with these arguments in a folder and waits until programs can use the files.</summary>
     public static SphostProcess Mount(string folder, params string[] arguments) => Start(folder, Executable, ["mount", .. arguments]);
 
@@ -76,6 +80,9 @@ internal sealed partial class SphostProcess : IDisposable
     {
         lock (_output) return _uris[export];
     }
+
+    /// <summary>Where the banner says that the dashboard is.</summary>
+    public string DashboardAddress => Output.Split('\n').Single(line => line.StartsWith("watch: ", StringComparison.Ordinal))["watch: ".Length..];
 
     /// <summary>The exports' names as the banner shows them.</summary>
     public IReadOnlyCollection<string> Exports

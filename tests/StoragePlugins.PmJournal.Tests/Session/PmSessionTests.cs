@@ -45,6 +45,30 @@ public sealed class PmSessionTests : IDisposable
     }
 
     [Fact]
+    public void Gauge_counts_what_the_ring_holds_until_a_flush_empties_it()
+    {
+        Assert.Equal((true, 0, 0), Gauge());
+        for (int i = 0; i < 3; i++)
+        {
+            Map(i);
+            Commit();
+        }
+
+        Assert.Equal((true, 3 * PmRing.LineBytes, 3), Gauge());
+        Assert.True(_meter.Journal.Read().OldestPending > TimeSpan.Zero);
+
+        // Long data wants a flush before its record, which covers all images written home so far.
+        _session.Home.Write(Data, new byte[65536], ContentClass.GuestData);
+        Map(4);
+        Commit();
+        Assert.Equal((true, PmRing.LineBytes, 1), Gauge());
+        _session.Close();
+        Assert.Equal((false, 0, 0), Gauge());
+
+        (bool IsPresent, long Used, long Pending) Gauge() => _meter.Journal.Read() is var journal ? (journal.IsPresent, journal.UsedBytes, journal.PendingTransactions) : default;
+    }
+
+    [Fact]
     public void Long_write_costs_one_flush_with_its_metadata()
     {
         for (int i = 0; i < 20; i++)

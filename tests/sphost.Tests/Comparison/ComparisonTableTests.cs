@@ -1,3 +1,4 @@
+using StoragePlugins.Host.Commands;
 using StoragePlugins.Host.Comparison;
 
 namespace StoragePlugins.Host.Tests.Comparison;
@@ -17,7 +18,7 @@ public sealed class ComparisonTableTests
     [Fact]
     public void A_line_of_80_characters_has_room_for_latency_ratio_flushes_barriers_and_bytes()
     {
-        ComparisonTable.Column[] columns = ComparisonTable.Fitting(s_rows, 80);
+        TableColumn<ComparisonRow>[] columns = ComparisonTable.Fitting(s_rows, 80);
         Assert.Equal(["MEDIAN µs", "× QEMU", "FLUSHES", "BARRIERS", "KiB", "ZEROED"], columns.Select(column => column.Heading));
         Assert.True("qemu-nbd-raw-preallocated".Length + 2 + columns.Sum(column => column.WidthOf(s_rows) + 2) <= 80);
     }

@@ -1,0 +1,3 @@
+using StoragePlugins;
+
+[assembly: StoragePlugin("BarrierOverheadOrdering", Description = "fdatasync and stand-ins for barriers in the numbers that an experiment asks for")]
