@@ -52,7 +52,7 @@ public sealed class WorkloadPlan
                 0 => Bounded(Digits(Walk(turn, (long)n * n), 2), index),
                 2 => Bounded(Digits(Walk(turn, (long)n * n * n), 3), index),
                 1 when turn % 3 == 0 => Revisiting(Seeded(_seed, index, salt: 0)),
-                1 when turn % 6 == 4 => Ordering(Seeded(_seed, index, salt: 0)),
+                1 when turn % 6 == 5 => Ordering(Seeded(_seed, index, salt: 0)),
                 _ => Fuzzed(index),
             };
         }
