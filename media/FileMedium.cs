@@ -265,8 +265,8 @@ internal sealed unsafe class FileMedium : IStorageMedium, IFileMedium, IFlushabl
     private void Sync(string call, int result)
     {
         int errno = result == 0 ? 0 : Marshal.GetLastPInvokeError();
-        Volatile.Write(ref _writesEarly, !_isInMemory && Volatile.Read(ref _unflushedBytes) <= EarlyBytes);
-        Volatile.Write(ref _unflushedBytes, 0);
+        // Flushes for what is not a guest's say nothing of how guests write.
+        if (Interlocked.Exchange(ref _unflushedBytes, 0) is > 0 and long unflushed) Volatile.Write(ref _writesEarly, !_isInMemory && unflushed <= EarlyBytes);
         _meter.CountHostFlush();
         if (result != 0) throw Failed(call, -1, 0, errno);
     }

@@ -25,11 +25,16 @@ internal sealed class SyncTrace(string path)
             int parenthesis = parts[2].IndexOf('(', StringComparison.Ordinal);
             if (time < start || time > end || parenthesis <= 0 || parts[2][0] is '<' or '+' or '-') continue;
             string call = parts[2][..parenthesis];
+            if (call == "sync_file_range" && StartsWritingOnly(parts[2])) continue;
             counts[call] = counts.GetValueOrDefault(call) + 1;
         }
 
         return counts;
     }
+
+    /// <summary>SYNC_FILE_RANGE_WRITE alone waits for nothing and makes nothing durable.</summary>
+    private static bool StartsWritingOnly(string call)
+        => call.Contains(", SYNC_FILE_RANGE_WRITE)", StringComparison.Ordinal) || call.Contains(", SYNC_FILE_RANGE_WRITE <", StringComparison.Ordinal);
 
     /// <summary>strace ends after the process that it traces.</summary>
     private string[] CompleteLines()
