@@ -144,7 +144,7 @@ internal static class WorkloadSection
             columns.Add((new("Host flushes", true, "for each guest flush"), row => TableCell.Of(row.Amplification?.HostFlushesPerGuestFlush, value => Figures.Number(value))));
             columns.Add((new("Barriers", true, "for each guest flush"), row => TableCell.Of(row.Amplification?.BarriersPerGuestFlush, value => Figures.Number(value))));
             columns.Add((new("Bytes", true, "written to the host's file for each byte of the guest"), row => TableCell.Of(row.Amplification?.HostBytesPerGuestByte, Figures.Times)));
-            columns.Add((new("Counted by"), row => row.Amplification?.CountedBy ?? Figures.None));
+            columns.Add((new("Counted by"), row => new TableCell(row.Amplification?.CountedBy ?? Figures.None, Kind: "prose")));
         }
 
         ReportTable.Write(writer, caption, [.. columns.Select(column => column.Column)], rows.Select(row => (IReadOnlyList<TableCell>)[.. columns.Select(column => column.Cell(row))]));
