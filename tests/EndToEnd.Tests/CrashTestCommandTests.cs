@@ -48,6 +48,13 @@ public sealed class CrashTestCommandTests : Scratch
     }
 
     [Fact]
+    public void Signal_that_timeout_sends_twice_is_one_request_to_end_with_what_there_is()
+    {
+        ToolResult run = Tool.Run("timeout", "--signal=TERM", "--preserve-status", "4", SphostProcess.Executable, "crash-test", "-p", "raw", "--budget", "60s", "--seed", "7").Expect(1);
+        Assert.Matches(@"(?m)^raw +disk +\d+ .* 0$", run.Output);
+    }
+
+    [Fact]
     public void Log_of_QEMU_is_sound_and_corrupt_when_its_flushes_are_ignored()
     {
         string image = PathOf("disk.qcow2"), before = PathOf("before.qcow2"), log = PathOf("log");

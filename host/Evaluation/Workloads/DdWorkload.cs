@@ -35,7 +35,12 @@ internal sealed partial class DdWorkload(bool overwrites, bool syncsEachBlock) :
     {
         string file = run.NewPath(this);
         long blocks = Blocks(run.Size);
-        if (overwrites) Dd(run, file, blocks, "conv=fdatasync");
+        if (overwrites)
+        {
+            Dd(run, file, blocks, "conv=fdatasync");
+            run.Rest();
+        }
+
         run.BeginTimed();
         double seconds = Dd(run, file, blocks, (overwrites, syncsEachBlock) switch
         {

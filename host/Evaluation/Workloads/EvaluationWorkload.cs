@@ -57,6 +57,8 @@ internal readonly record struct WorkloadSize(EvaluationScale Scale, double Flush
 /// <param name="cancel">Ends it.</param>
 internal sealed class WorkloadRun(IVolume volume, WorkloadSize size, int round, CancellationToken cancel)
 {
+    private static readonly TimeSpan s_rest = TimeSpan.FromMilliseconds(200);
+
     private VolumeCounts? _before;
 
     /// <summary>Where.</summary>
@@ -86,6 +88,10 @@ internal sealed class WorkloadRun(IVolume volume, WorkloadSize size, int round, 
         string output = machine.Run(string.Join(' ', arguments.Prepend(Path.Combine(GuestScript.ProgramFolder, program)).Select(Quote)), limit, cancel).Output;
         return new ProgramOutput(output, output);
     }
+
+    /// <summary>After a file was written that is to be overwritten: what a disk does behind a guest that appends (preallocation, checkpoints) is over then, as it
+    /// is where a file was written long ago.</summary>
+    public void Rest() => cancel.WaitHandle.WaitOne(s_rest);
 
     /// <summary>To be called directly before the timed part: what was prepared reaches the disk, and counting begins.</summary>
     public void BeginTimed()

@@ -36,7 +36,12 @@ internal sealed class FioWorkload(bool isJournal) : EvaluationWorkload
     public override WorkloadResult Run(WorkloadRun run)
     {
         string file = run.NewPath(this);
-        if (!isJournal) MobibenchWorkload.Prepare(file, Length(run.Size) * AreaFactor, run.Cancel);
+        if (!isJournal)
+        {
+            MobibenchWorkload.Prepare(file, Length(run.Size) * AreaFactor, run.Cancel);
+            run.Rest();
+        }
+
         string[] arguments =
         [
             "--name=evaluate", $"--filename={file}", "--output-format=json+", "--thread", "--randseed=1", "--norandommap", "--eta=never",

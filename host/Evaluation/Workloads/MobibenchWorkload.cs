@@ -40,7 +40,12 @@ internal sealed class MobibenchWorkload(bool overwrites, int recordBytes) : Eval
         string path = run.NewPath(this);
         byte[] record = new byte[recordBytes];
         Array.Fill(record, (byte)0x5a);
-        if (overwrites) Prepare(path, records * recordBytes, run.Cancel);
+        if (overwrites)
+        {
+            Prepare(path, records * recordBytes, run.Cancel);
+            run.Rest();
+        }
+
         using var file = new SyncedFile(path, overwrites ? FileMode.Open : FileMode.CreateNew);
         long[] ticks = new long[records];
         long[] order = [.. Enumerable.Range(0, checked((int)records)).Select(i => (long)i)];
