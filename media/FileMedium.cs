@@ -4,7 +4,7 @@ using StoragePlugins.Media.Mapping;
 
 namespace StoragePlugins.Media;
 
-/// <summary>A file or block device, read and written through the page cache.</summary>
+/// <summary>A file or block device, read and written through the page cache, but for larger writes that are flushed at once (<see cref="WriteBehind"/>).</summary>
 internal sealed unsafe class FileMedium : IStorageMedium, IFileMedium, IFlushableMedium, IDeallocatingMedium, INonBlockingMedium,
     IPreallocatingMedium, ISparseMedium, IWriteCacheMedium, IMappableMedium, IRemovableMedium
 {
@@ -17,15 +17,20 @@ internal sealed unsafe class FileMedium : IStorageMedium, IFileMedium, IFlushabl
     /// </summary>
     private const long EarlyBytes = 512 << 10;
 
+    /// <summary>Of a write that begins early: from this size on it goes past the page cache.</summary>
+    private const int DirectBytes = 16 << 10;
+
     private static readonly byte[] s_zeros = new byte[ZeroBlockBytes];
 
     private readonly SafeFileHandle _file;
     private readonly StorageMeter _meter;
     private readonly bool _isInMemory;
     private readonly List<MappedMemory> _mappings = [];
-    private readonly ZeroWriter _zeroWriter;
+    private readonly DirectWriter _directWriter;
+    private readonly WriteBehind _behind;
     private readonly Lock _preallocating = new();
     private bool _deviceWritesZeros = true;
+    private bool _reservesRoom = true;
     private long _length;
     private long _unflushedBytes;
     private bool _writesEarly;
@@ -33,7 +38,8 @@ internal sealed unsafe class FileMedium : IStorageMedium, IFileMedium, IFlushabl
     public FileMedium(SafeFileHandle file, string name, string path, bool readOnly, StorageMeter meter)
     {
         _file = file;
-        _zeroWriter = new ZeroWriter(file);
+        _directWriter = new DirectWriter(file);
+        _behind = new WriteBehind(_directWriter);
         _meter = meter;
         Name = name;
         Path = path;
@@ -51,7 +57,15 @@ internal sealed unsafe class FileMedium : IStorageMedium, IFileMedium, IFlushabl
 
     public bool IsReadOnly { get; }
 
-    public SafeFileHandle Handle => _file;
+    /// <remarks>Who has the descriptor may flush or order by it, and would not know of writes that wait elsewhere: from now on there are none.</remarks>
+    public SafeFileHandle Handle
+    {
+        get
+        {
+            _behind.Stop();
+            return _file;
+        }
+    }
 
     public long Length => Volatile.Read(ref _length);
 
@@ -77,6 +91,7 @@ internal sealed unsafe class FileMedium : IStorageMedium, IFileMedium, IFlushabl
 
     public int Read(long offset, Span<byte> buffer)
     {
+        _behind.WaitFor(offset, buffer.Length);
         int done = 0;
         try
         {
@@ -98,6 +113,7 @@ internal sealed unsafe class FileMedium : IStorageMedium, IFileMedium, IFlushabl
 
     public bool TryRead(long offset, Span<byte> buffer)
     {
+        if (_behind.IsUnderWay(offset, buffer.Length)) return false;
         // tmpfs does not know RWF_NOWAIT, and has no device to wait for.
         if (_isInMemory) return Read(offset, buffer) == buffer.Length;
         int done = 0;
@@ -119,6 +135,14 @@ internal sealed unsafe class FileMedium : IStorageMedium, IFileMedium, IFlushabl
     public void Write(long offset, ReadOnlySpan<byte> data, ContentClass content)
     {
         if (IsReadOnly) throw new StorageException(StorageError.ReadOnly, "write", Name, offset, data.Length, "it was opened read-only");
+        bool isEarly = content == ContentClass.GuestData && IsWrittenEarly(data.Length);
+        if (isEarly && data.Length >= DirectBytes && offset + data.Length <= Length && _behind.TryWrite(offset, data))
+        {
+            _meter.CountHostWrite(content, data.Length);
+            return;
+        }
+
+        _behind.WaitFor(offset, data.Length);
         try
         {
             RandomAccess.Write(_file, data, offset);
@@ -130,11 +154,14 @@ internal sealed unsafe class FileMedium : IStorageMedium, IFileMedium, IFlushabl
 
         Grow(offset + data.Length);
         _meter.CountHostWrite(content, data.Length);
-        if (content == ContentClass.GuestData) BeginWriting(offset, data.Length);
+        // Started only, as with zeros: an error is for the flush to report. A checkpoint's writes are scattered, and nobody waits for them: were they left to
+        // the next flush, whoever asked for that one would.
+        if (isEarly || (content == ContentClass.Checkpoint && !_isInMemory)) _ = Libc.SyncFileRange(_file, offset, data.Length, Libc.StartWritingRange);
     }
 
     public void SetLength(long length)
     {
+        _behind.WaitFor(0, long.MaxValue);
         try
         {
             RandomAccess.SetLength(_file, length);
@@ -147,16 +174,29 @@ internal sealed unsafe class FileMedium : IStorageMedium, IFileMedium, IFlushabl
         Volatile.Write(ref _length, length);
     }
 
-    public void FlushData() => Sync("fdatasync", Libc.FDataSync(_file));
+    public void FlushData()
+    {
+        Drain();
+        Sync("fdatasync", Libc.FDataSync(_file));
+    }
 
-    public void FlushAll() => Sync("fsync", Libc.FSync(_file));
+    public void FlushAll()
+    {
+        Drain();
+        Sync("fsync", Libc.FSync(_file));
+    }
 
-    public bool TryPunchHole(long offset, long length) =>
-        length <= 0 || Libc.FAllocate(_file, Libc.FallocPunchHole | Libc.FallocKeepSize, offset, length) == 0;
+    public bool TryPunchHole(long offset, long length)
+    {
+        if (length <= 0) return true;
+        _behind.WaitFor(offset, length);
+        return Libc.FAllocate(_file, Libc.FallocPunchHole | Libc.FallocKeepSize, offset, length) == 0;
+    }
 
     public bool TryZeroRange(long offset, long length)
     {
         if (length <= 0) return true;
+        _behind.WaitFor(offset, length);
         if (Libc.FAllocate(_file, Libc.FallocZeroRange, offset, length) != 0) return false;
         Grow(offset + length);
         return true;
@@ -173,6 +213,7 @@ internal sealed unsafe class FileMedium : IStorageMedium, IFileMedium, IFlushabl
 
     public void Preallocate(long offset, long length)
     {
+        _behind.WaitFor(offset, length);
         lock (_preallocating)
         {
             if (_deviceWritesZeros && Libc.FAllocate(_file, Libc.FallocWriteZeroes, offset, length) == 0)
@@ -200,6 +241,8 @@ internal sealed unsafe class FileMedium : IStorageMedium, IFileMedium, IFlushabl
     {
         long end = Length;
         if (offset >= end) return (0, true);
+        // What is on its way to a hole makes data of it when it is there.
+        _behind.WaitFor(offset, end - offset);
         long data = Libc.LSeek(_file, offset, Libc.SeekData);
         if (data < 0) return Marshal.GetLastPInvokeError() == Libc.ENxio ? (end - offset, true) : (end - offset, false);
         if (data > offset) return (Math.Min(data, end) - offset, true);
@@ -209,6 +252,8 @@ internal sealed unsafe class FileMedium : IStorageMedium, IFileMedium, IFlushabl
 
     public IPersistentMemory Map(MappingRequest request)
     {
+        // Memory that shows the file would not show what waits elsewhere.
+        _behind.Stop();
         MappedMemory mapping = FileMapping.Map(this, _file, _meter, request);
         lock (_mappings) _mappings.Add(mapping);
         return mapping;
@@ -222,15 +267,19 @@ internal sealed unsafe class FileMedium : IStorageMedium, IFileMedium, IFlushabl
             _mappings.Clear();
         }
 
-        _zeroWriter.Dispose();
+        _behind.Dispose();
+        _directWriter.Dispose();
         _file.Dispose();
     }
 
     private bool WriteZerosDirectly(long offset, long length)
     {
+        if (_isInMemory) return false;
+        // Room first: a write that makes a file longer, or that finds no room yet, shuts out all others of the file until the device has it (ext4, xfs).
+        if (_reservesRoom && Libc.FAllocate(_file, 0, offset, length) != 0) _reservesRoom = Marshal.GetLastPInvokeError() is Libc.ENoSpace or Libc.EIntr;
         try
         {
-            if (_isInMemory || !_zeroWriter.TryWrite(offset, length)) return false;
+            if (!_directWriter.TryWriteZeros(offset, length)) return false;
         }
         catch (IOException e)
         {
@@ -254,12 +303,17 @@ internal sealed unsafe class FileMedium : IStorageMedium, IFileMedium, IFlushabl
     }
 
     // Hints: what threads count at once may be counted once.
-    private void BeginWriting(long offset, int length)
+    private bool IsWrittenEarly(int length)
     {
         long unflushed = Volatile.Read(ref _unflushedBytes) + length;
         Volatile.Write(ref _unflushedBytes, unflushed);
-        // Started only, as with zeros: an error is for the flush to report.
-        if (Volatile.Read(ref _writesEarly) && unflushed <= EarlyBytes) _ = Libc.SyncFileRange(_file, offset, length, Libc.StartWritingRange);
+        return Volatile.Read(ref _writesEarly) && unflushed <= EarlyBytes;
+    }
+
+    private void Drain()
+    {
+        if (_behind.Drain() is not { } failure) return;
+        throw Failed("write", failure.Offset, failure.Length, failure.Error == 0 ? Libc.EIo : failure.Error);
     }
 
     private void Sync(string call, int result)

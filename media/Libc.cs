@@ -35,6 +35,7 @@ internal static unsafe partial class Libc
     public const short NoLock = 2;
 
     public const int EIntr = 4;
+    public const int EIo = 5;
     public const int EAgain = 11;
     public const int EInval = 22;
     public const int ENoSpace = 28;

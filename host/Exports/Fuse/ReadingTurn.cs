@@ -30,7 +30,8 @@ internal sealed class ReadingTurn : IDisposable
     private readonly Lock _changing = new();
     private readonly Stack<Reader> _parked = new();
     private readonly Func<bool> _startThread;
-    private readonly Timer _watch;
+    private readonly Thread _watch;
+    private readonly AutoResetEvent _watchIsWanted = new(initialState: false);
     private volatile Reader? _holder;
     private volatile bool _hasEnded;
     private int _slowInARow;
@@ -38,13 +39,14 @@ internal sealed class ReadingTurn : IDisposable
     private int _aloneInARow;
     private volatile bool _isWatching;
     private long _requests;
-    private long _requestsSeen;
 
     /// <param name="startThread">Starts one more thread, which will ask for the turn; false when there are enough.</param>
     public ReadingTurn(Func<bool> startThread)
     {
         _startThread = startThread;
-        _watch = new Timer(_ => Watch());
+        // No timer: its ticks run on the thread pool, whose threads spin after each, and with few processors those are the ones of caller and server.
+        _watch = new Thread(Watch) { IsBackground = true, Name = "fuse watch" };
+        _watch.Start();
     }
 
     /// <summary>Others would wait for what comes now: the last requests took long, and somebody came meanwhile. Flushes and others are counted apart,
@@ -100,7 +102,7 @@ internal sealed class ReadingTurn : IDisposable
         reader.RequestsBefore = _requests;
         if (_isWatching) return;
         _isWatching = true;
-        _watch.Change(s_watchPeriod, s_watchPeriod);
+        _watchIsWanted.Set();
     }
 
     /// <summary>It was answered.</summary>
@@ -131,29 +133,47 @@ internal sealed class ReadingTurn : IDisposable
             _hasEnded = true;
             while (_parked.TryPop(out Reader? reader)) reader.Woken.Set();
         }
+
+        _watchIsWanted.Set();
     }
 
-    public void Dispose() => _watch.Dispose();
+    /// <summary>Once no thread takes turns any more.</summary>
+    public void Dispose()
+    {
+        End();
+        _watch.Join();
+        _watchIsWanted.Dispose();
+    }
 
     // A hint: what two threads count at once may be counted once.
     private ref int CounterOf(bool flushes) => ref flushes ? ref _slowFlushesInARow : ref _slowInARow;
 
     private void Watch()
     {
+        while (!_hasEnded)
+        {
+            _watchIsWanted.WaitOne();
+            do WatchForAPeriod();
+            while (_isWatching && !_hasEnded);
+        }
+    }
+
+    private void WatchForAPeriod()
+    {
+        long before = Volatile.Read(ref _requests);
+        Thread.Sleep(s_watchPeriod);
         Reader? holder = _holder;
-        long since = holder?.ServingSince ?? 0, requests = Volatile.Read(ref _requests);
+        long since = holder?.ServingSince ?? 0;
         if (since != 0)
         {
             if (Stopwatch.GetElapsedTime(since) >= s_watchPeriod) Pass(holder!);
         }
-        else if (requests == _requestsSeen)
+        else if (Volatile.Read(ref _requests) == before)
         {
-            // Nothing came for a whole period: the next request wakes the watch again.
-            _watch.Change(Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+            // Nothing came for a whole period: the next request wakes the watch again, also one that comes right now.
             _isWatching = false;
+            if (Volatile.Read(ref _requests) != before) _isWatching = true;
         }
-
-        _requestsSeen = requests;
     }
 }
 
