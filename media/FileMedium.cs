@@ -25,6 +25,7 @@ internal sealed unsafe class FileMedium : IStorageMedium, IFileMedium, IFlushabl
     private readonly SafeFileHandle _file;
     private readonly StorageMeter _meter;
     private readonly bool _isInMemory;
+    private readonly bool _isBlockDevice;
     private readonly List<MappedMemory> _mappings = [];
     private readonly DirectWriter _directWriter;
     private readonly WriteBehind _behind;
@@ -44,8 +45,10 @@ internal sealed unsafe class FileMedium : IStorageMedium, IFileMedium, IFlushabl
         Name = name;
         Path = path;
         IsReadOnly = readOnly;
+        UnixFileStatus? status = UnixFile.Status(path);
+        _isBlockDevice = status?.IsBlockDevice ?? false;
         // A DAX device has no end to seek to.
-        _length = UnixFile.Status(path) is { IsCharacterDevice: true } device && DaxDevice.Describe(device.OwnDevice) is { } dax ? dax.Length : Libc.LSeek(file, 0, Libc.SeekEnd);
+        _length = status is { IsCharacterDevice: true } device && DaxDevice.Describe(device.OwnDevice) is { } dax ? dax.Length : Libc.LSeek(file, 0, Libc.SeekEnd);
         if (_length < 0) throw Failed("lseek", -1, 0, Marshal.GetLastPInvokeError());
         Libc.StatFsBuffer fileSystem;
         _isInMemory = Libc.FStatFs(file, &fileSystem) == 0 && fileSystem.Type == Libc.TmpfsMagic;
@@ -136,7 +139,7 @@ internal sealed unsafe class FileMedium : IStorageMedium, IFileMedium, IFlushabl
     {
         if (IsReadOnly) throw new StorageException(StorageError.ReadOnly, "write", Name, offset, data.Length, "it was opened read-only");
         bool isEarly = content == ContentClass.GuestData && IsWrittenEarly(data.Length);
-        if (isEarly && data.Length >= DirectBytes && offset + data.Length <= Length && _behind.TryWrite(offset, data))
+        if (isEarly && data.Length >= DirectBytes && IsOverwrite(offset, data.Length) && _behind.TryWrite(offset, data))
         {
             _meter.CountHostWrite(content, data.Length);
             return;
@@ -309,6 +312,9 @@ internal sealed unsafe class FileMedium : IStorageMedium, IFileMedium, IFlushabl
         Volatile.Write(ref _unflushedBytes, unflushed);
         return Volatile.Read(ref _writesEarly) && unflushed <= EarlyBytes;
     }
+
+    // Where room must be found first, a write past the page cache waits for it, and costs the flush a commit that the page cache spares it.
+    private bool IsOverwrite(long offset, int length) => offset + length <= Length && (_isBlockDevice || FileExtents.IsOverwrite(_file, offset, length));
 
     private void Drain()
     {

@@ -131,6 +131,24 @@ public sealed partial class WriteBehindTests : IDisposable
     }
 
     [Fact]
+    public void Only_what_is_written_already_is_an_overwrite()
+    {
+        File.WriteAllBytes(FilePath, new byte[1 << 20]);
+        using IStorageMedium medium = Open();
+        SafeFileHandle file = medium.GetCapability<IFileMedium>()!.Handle;
+        medium.GetCapability<IFlushableMedium>()!.FlushAll();
+        if (!FileExtents.IsOverwrite(file, 0, 1 << 20)) return; // a file system that does not say
+        Assert.True(FileExtents.IsOverwrite(file, 64 << 10, 128 << 10));
+        Assert.False(FileExtents.IsOverwrite(file, (1 << 20) - Page, 2 * Page));
+        Assert.False(FileExtents.IsOverwrite(file, 2 << 20, Page));
+        medium.GetCapability<IDeallocatingMedium>()!.TryPunchHole(256 << 10, Page);
+        Assert.False(FileExtents.IsOverwrite(file, 192 << 10, 128 << 10));
+        Assert.True(FileExtents.IsOverwrite(file, (256 << 10) + Page, 64 << 10));
+        medium.GetCapability<IPreallocatingMedium>()!.Preallocate(256 << 10, Page);
+        Assert.True(FileExtents.IsOverwrite(file, 192 << 10, 128 << 10));
+    }
+
+    [Fact]
     public void Who_has_the_descriptor_finds_everything_by_it()
     {
         File.WriteAllBytes(FilePath, new byte[1 << 20]);
