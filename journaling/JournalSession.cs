@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Microsoft.Extensions.Logging;
 
 namespace StoragePlugins.Journaling;
@@ -24,6 +25,7 @@ public sealed class JournalSession : IJournalSession
     private readonly IInUseMark _mark;
     private readonly JournalSettings _settings;
     private readonly JournalGauge _gauge;
+    private readonly DualModeChoice _dualMode;
     private readonly object _commit = new();
     private readonly PageTable _pages;
     private readonly PageReader _reader;
@@ -52,7 +54,8 @@ public sealed class JournalSession : IJournalSession
         _pages = new PageTable((int)Math.Clamp(settings.OverlayBytes / OverlayPage.Size, 1, int.MaxValue / 2));
         _reader = new PageReader(home, _pages);
         _sync = new HomeSync(home);
-        _writer = new PageWriter(home, _pages, _reader, _sync, settings, () => CommitLocked(_nothing, CommitGoal.Ordered));
+        _dualMode = new DualModeChoice(settings.DualMode);
+        _writer = new PageWriter(home, _pages, _reader, _sync, settings, _dualMode, () => CommitLocked(_nothing, CommitGoal.Ordered));
         _checkpointer = new Checkpointer(home, _pages, _sync, Statistics, logger);
         _journaled = new JournaledHome(home, _pages, _reader, _writer, goal => CommitLocked(_nothing, goal), Cut);
     }
@@ -170,7 +173,10 @@ public sealed class JournalSession : IJournalSession
             _sync.ThrowIfPoisoned();
             if (_recording is { } recording)
             {
+                long began = Stopwatch.GetTimestamp();
+                bool isTimed = goal == CommitGoal.Durable && _dualMode.FlushBegins();
                 CommitRecord(recording, transaction, goal);
+                if (isTimed) _dualMode.Flushed(Stopwatch.GetElapsedTime(began));
                 recording.Show(_gauge);
             }
             else if (transaction.IsEmpty) SyncAlone(goal);

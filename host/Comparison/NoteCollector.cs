@@ -30,6 +30,12 @@ internal sealed class NoteCollector : ILogger
         }
     }
 
+    /// <summary>Adds what a child of this program wrote to its standard error: the same notes as if it had been done here.</summary>
+    public void AddErrorsOf(string output)
+    {
+        foreach (string line in output.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries)) Add(Diagnostics.ConsoleLogger.MessageOf(line));
+    }
+
     /// <inheritdoc/>
     public IDisposable? BeginScope<TState>(TState state) where TState : notnull => null;
 

@@ -6,6 +6,8 @@ namespace StoragePlugins.Host.Diagnostics;
 /// <remarks>Thread-safe. Debug and trace messages are not written.</remarks>
 internal sealed class ConsoleLogger(TextWriter writer) : ILogger
 {
+    private static readonly string[] s_levels = ["sphost: note ", "sphost: warning ", "sphost: error "];
+
     private readonly Lock _gate = new();
 
     /// <inheritdoc/>
@@ -25,6 +27,17 @@ internal sealed class ConsoleLogger(TextWriter writer) : ILogger
     /// <summary>Writes a finding: <c>sphost: warning SPnnnn: …</c>.</summary>
     public void Write(Diagnostic diagnostic)
         => Write($"sphost: {diagnostic.Severity.ToString().ToLowerInvariant()} {diagnostic.Code}: {diagnostic.Message}");
+
+    /// <summary>What was logged, from a line that such a logger wrote.</summary>
+    public static string MessageOf(string line)
+    {
+        foreach (string level in s_levels)
+        {
+            if (line.StartsWith(level, StringComparison.Ordinal)) return line[level.Length..];
+        }
+
+        return line;
+    }
 
     private void Write(string line)
     {

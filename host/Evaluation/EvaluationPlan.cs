@@ -33,11 +33,11 @@ internal sealed record EvaluationPlan(EvaluationScale Scale, int Rounds, IReadOn
     private const long LeastDiskBytes = 8L << 30;
     private const long Granularity = 1L << 30;
 
-    /// <summary>Whether volumes live for one run: at the papers' sizes those of all workloads together would not fit on the host's disk.</summary>
-    public bool HasVolumesPerWorkload => Scale == EvaluationScale.Paper;
+    // IOzone's matrix has hundreds of workloads, most of them far smaller than what it takes to set disks up.
+    private const long SharedBytes = 1L << 30;
 
     /// <summary>Whether volumes live for one round. In a quick run they live for all of them: fresh files meet fresh clusters all the same.</summary>
-    public bool HasVolumesPerRound => Scale == EvaluationScale.Standard;
+    public bool HasVolumesPerRound => Scale != EvaluationScale.Quick;
 
     /// <summary>What runs in a place and regime: what was named, or what suits the scale.</summary>
     public IEnumerable<EvaluationWorkload> WorkloadsOf(Place place, DeviceRegime regime)
@@ -47,13 +47,45 @@ internal sealed record EvaluationPlan(EvaluationScale Scale, int Rounds, IReadOn
     public IEnumerable<EvaluationWorkload> LeftOut(Place place)
         => WorkloadNames.Count > 0 ? [] : place.Workloads.Where(workload => !Regimes.Any(regime => workload.RunsIn(regime, Scale)));
 
-    /// <summary>Bytes that workloads take on one volume.</summary>
-    public long BytesTaken(IEnumerable<EvaluationWorkload> workloads, DeviceRegime regime)
+    /// <summary>
+    /// Workloads that share volumes: all of them, except at the papers' sizes, which together would not fit on the host's disk. There neighbours share that take
+    /// no more than a GiB together.
+    /// </summary>
+    public IEnumerable<EvaluationWorkload[]> Batches(IEnumerable<EvaluationWorkload> workloads, DeviceRegime regime)
     {
-        long bytes = workloads.Sum(workload => workload.DiskBytes(SizeOn(regime)));
-        return HasVolumesPerRound || HasVolumesPerWorkload ? bytes : bytes * (Rounds + 1);
+        var batch = new List<EvaluationWorkload>();
+        long taken = 0;
+        foreach (EvaluationWorkload workload in workloads)
+        {
+            long bytes = workload.DiskBytes(SizeOn(regime));
+            if (Scale == EvaluationScale.Paper && batch.Count > 0 && taken + bytes > SharedBytes)
+            {
+                yield return [.. batch];
+                batch.Clear();
+                taken = 0;
+            }
+
+            batch.Add(workload);
+            taken += bytes;
+        }
+
+        if (batch.Count > 0) yield return [.. batch];
     }
 
-    /// <summary>Size of a disk on which that much is written.</summary>
-    public static long DiskBytes(long taken) => Math.Max(LeastDiskBytes, (taken + (taken >> 1)) / Granularity * Granularity + Granularity);
+    /// <summary>Size of a disk that has room for all runs of workloads on one volume.</summary>
+    public long DiskBytes(IEnumerable<EvaluationWorkload> workloads, DeviceRegime regime)
+    {
+        long taken = workloads.Sum(workload => workload.DiskBytes(SizeOn(regime))) * RunsOnAVolume;
+        return Math.Max(LeastDiskBytes, (taken + (taken >> 1)) / Granularity * Granularity + Granularity);
+    }
+
+    /// <summary>About the space that one volume takes on the host in the end; a multiple of a GiB.</summary>
+    public long SpaceTaken(IEnumerable<EvaluationWorkload> workloads, DeviceRegime regime)
+    {
+        long written = workloads.Sum(workload => workload.WrittenBytes(SizeOn(regime))) * RunsOnAVolume;
+        // An eighth for what journals, tables and preallocation add.
+        return (written + (written >> 3) + Granularity - 1) / Granularity * Granularity;
+    }
+
+    private int RunsOnAVolume => HasVolumesPerRound ? 1 : Rounds + 1;
 }

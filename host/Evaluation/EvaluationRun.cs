@@ -1,3 +1,4 @@
+using System.Globalization;
 using StoragePlugins.Host.Evaluation.Places;
 using StoragePlugins.Host.Evaluation.Results;
 using StoragePlugins.Host.Evaluation.Workloads;
@@ -56,10 +57,10 @@ internal sealed class EvaluationRun(
         foreach (EvaluationWorkload workload in workloads) _rows.AddRange(contenders.Select(contender => new RowFigures(place, regime, workload, contender)));
 
         EvaluatedContender[] counted = [.. contenders.Where(contender => !place.CountsWhileTimed(contender, regime))];
-        foreach (EvaluationWorkload[] batch in Batches(workloads))
+        foreach (EvaluationWorkload[] batch in plan.Batches(workloads, regime))
         {
             RunBatch(counted, batch, 0, 0, isCounting: true);
-            if (plan.HasVolumesPerRound || plan.HasVolumesPerWorkload)
+            if (plan.HasVolumesPerRound)
             {
                 for (int round = 1; round <= plan.Rounds; round++) RunBatch(contenders, batch, round, round, isCounting: false);
             }
@@ -84,8 +85,6 @@ internal sealed class EvaluationRun(
             .Select(row => row.ToRow(_rows.FirstOrDefault(other => other.Workload == row.Workload && other.Contender.Name == place.Baseline && other.Rounds.Any())))];
     }
 
-    private IEnumerable<EvaluationWorkload[]> Batches(EvaluationWorkload[] workloads) => plan.HasVolumesPerWorkload ? workloads.Select(workload => (EvaluationWorkload[])[workload]) : [workloads];
-
     /// <summary>Some rounds on one set of volumes.</summary>
     private void RunBatch(EvaluatedContender[] contenders, EvaluationWorkload[] workloads, int firstRound, int lastRound, bool isCounting)
     {
@@ -93,10 +92,9 @@ internal sealed class EvaluationRun(
         if (contenders.Length == 0) return;
         string what = $"{place.Name}{(regime == DeviceRegime.SlowFlush ? ", slow flush" : "")}";
         progress($"{what}, {(isCounting ? "counting" : $"round {firstRound}/{plan.Rounds}")}: setting up {contenders.Length} disks");
-        long taken = plan.BytesTaken(workloads, regime);
-        RequireSpace(taken * contenders.Length);
+        RequireSpace(plan.SpaceTaken(workloads, regime) * contenders.Length);
         using var volumes = new VolumeSet(place, regime, context, cancel);
-        volumes.SetUp(contenders, EvaluationPlan.DiskBytes(taken), isCounting, (contender, failure) => Forget(contender, isCounting, failure));
+        volumes.SetUp(contenders, plan.DiskBytes(workloads, regime), isCounting, (contender, failure) => Forget(contender, isCounting, failure));
         for (int round = firstRound; round <= lastRound; round++)
         {
             TimeSpan begin = clock.Elapsed;
@@ -171,8 +169,9 @@ internal sealed class EvaluationRun(
     {
         if (place.Kind == EvaluationPlace.MemoryFileSystem) return;
         long free = new DriveInfo(context.Scratch.Images).AvailableFreeSpace;
-        // An eighth for what journals, tables and preallocation add.
-        if (free < bytes + (bytes >> 3))
-            throw new DiagnosticException("SP4205", "there is not enough space for the disks", context.Scratch.Images, $"{Pipelines.Quantities.FormatSize(bytes + (bytes >> 3))} free", Pipelines.Quantities.FormatSize(free), "name another folder with --directory, a smaller --scale, or fewer pipelines");
+        if (free >= bytes) return;
+        throw new DiagnosticException("SP4205", "there is not enough space for the disks", context.Scratch.Images, $"{InGibibytes(bytes)} free", InGibibytes(free), "name another folder with --directory, a smaller --scale, fewer --rounds or fewer pipelines");
     }
+
+    private static string InGibibytes(long bytes) => string.Create(CultureInfo.InvariantCulture, $"{bytes >> 30}G");
 }

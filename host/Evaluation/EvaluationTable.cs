@@ -24,6 +24,7 @@ internal static class EvaluationTable
         new("HOST FL", row => Number(row.Amplification?.HostFlushesPerGuestFlush, "0.00")),
         new("BARRIERS", row => Number(row.Amplification?.BarriersPerGuestFlush, "0.00"), DroppedAs: 3),
         new("BYTES", row => Number(row.Amplification?.HostBytesPerGuestByte, "0.00×"), DroppedAs: 8),
+        new("ZEROED", row => Number(row.Amplification?.ZeroedBytesPerGuestByte, "0.00×"), DroppedAs: 9),
     ];
 
     /// <summary>What comes before the first measurement.</summary>
@@ -66,7 +67,7 @@ internal static class EvaluationTable
         output.WriteLine();
         foreach (string note in report.Notes) output.WriteLine(note);
         output.WriteLine("SPEED-UP: rate in terms of the reference's, median of the rounds' ratios; above 1 is faster. SPREAD: (largest − smallest) / median of the rounds' rates.");
-        output.WriteLine("GUEST FL: flushes that reach the disk, an operation. HOST FL, BARRIERS: of the host's storage, a guest flush. BYTES: written by the host for each byte that reaches the disk.");
+        output.WriteLine("GUEST FL: flushes that reach the disk, an operation. HOST FL, BARRIERS: of the host's storage, a guest flush. BYTES: written by the host for each byte that reaches the disk; ZEROED: zeros written ahead of use, besides.");
         output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"took {report.TookSeconds:0} s{(report.IsInterrupted ? ", INTERRUPTED: only the rounds that were whole" : "")}"));
     }
 

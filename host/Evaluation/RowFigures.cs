@@ -86,8 +86,9 @@ internal sealed class RowFigures(Place place, DeviceRegime regime, EvaluationWor
     {
         if (_counts is not { } counts || _countedOperations == 0) return null;
         double? PerFlush(long? host) => host is null || counts.GuestFlushes == 0 ? null : host / (double)counts.GuestFlushes;
-        double? bytes = counts.Host is { } written && counts.GuestWrittenBytes > 0 ? written.WrittenBytes / (double)counts.GuestWrittenBytes : null;
+        double? PerByte(long? host) => host is null || counts.GuestWrittenBytes == 0 ? null : host / (double)counts.GuestWrittenBytes;
         return new AmplificationFigures(
-            counts.GuestFlushes / (double)_countedOperations, PerFlush(counts.Host?.HostFlushes), PerFlush(counts.Host?.Barriers), bytes, place.CountedBy(contender, regime));
+            counts.GuestFlushes / (double)_countedOperations, PerFlush(counts.Host?.HostFlushes), PerFlush(counts.Host?.Barriers), PerByte(counts.Host?.WrittenBytes), PerByte(counts.Host?.PreallocatedBytes),
+            place.CountedBy(contender, regime));
     }
 }

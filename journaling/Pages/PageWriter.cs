@@ -9,7 +9,7 @@ namespace StoragePlugins.Journaling;
 /// and the write does not, home shows what it held before the page's records, which is older than what was acknowledged.</para>
 /// <para>Thread-safe; nothing is allocated. No lock is held while the medium is written, only the range inside the stripe.</para>
 /// </remarks>
-internal sealed class PageWriter(IOrderedMedium home, PageTable pages, PageReader reader, HomeSync sync, JournalSettings settings, Action commitHeld)
+internal sealed class PageWriter(IOrderedMedium home, PageTable pages, PageReader reader, HomeSync sync, JournalSettings settings, DualModeChoice dualMode, Action commitHeld)
 {
     /// <summary>Guests write whole sectors; what is not of them is left alone.</summary>
     private const int SectorMask = 511;
@@ -74,8 +74,9 @@ internal sealed class PageWriter(IOrderedMedium home, PageTable pages, PageReade
     private bool MayRide(long offset, int length, ContentClass content)
     {
         if (content != ContentClass.GuestData || length > settings.MaxInline || !_isRecording || ((offset | (uint)length) & SectorMask) != 0) return false;
+        dualMode.NoteSmallWrite();
         // A guest that writes much between its flushes gains nothing by writing it twice.
-        return Interlocked.Add(ref _ridden, length) <= settings.MaxInlinePerRecord;
+        return dualMode.Rides && Interlocked.Add(ref _ridden, length) <= settings.MaxInlinePerRecord;
     }
 
     private void WritePiece(long offset, ReadOnlySpan<byte> data, ContentClass content, bool ride)

@@ -1,5 +1,6 @@
 using System.ComponentModel;
 using System.ComponentModel.DataAnnotations;
+using StoragePlugins.Journaling;
 
 namespace StoragePlugins.InternalJournal;
 
@@ -12,8 +13,13 @@ public sealed class InternalJournalOptions
     [CrashTestValues("256K")]
     public long RegionSize { get; set; } = 16 << 20;
 
+    /// <summary>Whether small guest writes ride in the journal.</summary>
+    [Description("whether small guest writes ride in the journal until a checkpoint: where flushes of scattered writes show that it pays (auto), always (on), never (off)")]
+    [CrashTestValues("on")]
+    public DualMode DualMode { get; set; }
+
     /// <summary>Dual mode's threshold.</summary>
-    [Description("guest writes of up to this size ride in the journal until a checkpoint; 0 for none")]
+    [Description("the longest guest write that is a small one; 0 for none")]
     [Range(0, 64 << 10)]
     [CrashTestValues("8K", "0")]
     public int MaxInline { get; set; } = 8 << 10;

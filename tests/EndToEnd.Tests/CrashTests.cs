@@ -39,7 +39,9 @@ public sealed class CrashTests : Scratch
         File.Copy(PathOf("first.qcow2"), image, overwrite: true);
         File.Copy(PathOf("first.state"), state, overwrite: true);
         string writer;
-        using (SphostProcess sphost = SphostProcess.Serve(Folder, image, "--pipeline", pipeline))
+        // Small writes ride in records in every other round.
+        string[] served = pipeline == "qcow2-journal" && seed % 2 == 1 ? DualModePipeline.Arguments(Folder) : ["--pipeline", pipeline];
+        using (SphostProcess sphost = SphostProcess.Serve(Folder, [image, .. served]))
         {
             writer = Python("write", state, $"{seed}", $"{sphost.Id}", sphost.Uri());
             sphost.WaitForEnd();
@@ -65,7 +67,7 @@ public sealed class CrashTests : Scratch
             Bytes.RequireEqual(PathOf("snapshot.raw"), PathOf("after.raw"));
         }
 
-        using (SphostProcess again = SphostProcess.Serve(Folder, image, "--pipeline", pipeline))
+        using (SphostProcess again = SphostProcess.Serve(Folder, [image, .. served]))
         {
             Tool.Succeed("nbdcopy", again.Uri(), PathOf("again.out"));
             Bytes.RequireEqual(PathOf("after.out"), PathOf("again.out"));

@@ -76,13 +76,15 @@ public sealed class FlushCostTests : Scratch
         Assert.InRange(flushes, Writes, (int)(most * Writes));
     }
 
-    [Fact]
-    public void A_small_random_write_costs_one_sequential_journal_write_and_one_flush_and_nothing_else()
+    [Theory]
+    [InlineData("qcow2-journal")]
+    [InlineData(DualModePipeline.Name)]
+    public void A_small_random_write_costs_one_write_home_or_in_the_journal_and_one_flush_and_nothing_else(string pipeline)
     {
         HostFlushes(Sequential);
         var random = new Random(3);
         string[] offsets = [.. Enumerable.Range(0, Writes).Select(_ => $"{random.Next(Writes * 16) * 4096L}")];
-        IReadOnlyDictionary<string, int> calls = Calls(_image, "qcow2-journal", SyncTrace.Calls + "," + SyncTrace.Writes, uri =>
+        IReadOnlyDictionary<string, int> calls = Calls(_image, pipeline, SyncTrace.Calls + "," + SyncTrace.Writes, uri =>
             Tool.RunIn(null, string.Join('\n', offsets), Tool.Python, Tool.Script("flushing_writer.py"), uri, "4096").Expect(0));
         Assert.Equal(new Dictionary<string, int> { ["fdatasync"] = Writes, ["pwrite64"] = Writes }, calls.OrderBy(c => c.Key, StringComparer.Ordinal).ToDictionary());
     }
@@ -129,7 +131,7 @@ public sealed class FlushCostTests : Scratch
     {
         string trace = PathOf("trace");
         DateTime start, end;
-        using (SphostProcess sphost = SphostProcess.ServeTraced(Folder, trace, traced, [image, "--pipeline", pipeline, .. Configuration(pipeline)]))
+        using (SphostProcess sphost = SphostProcess.ServeTraced(Folder, trace, traced, [image, .. Served(pipeline)]))
         {
             start = DateTime.UtcNow;
             work(sphost.Uri());
@@ -143,14 +145,20 @@ public sealed class FlushCostTests : Scratch
         return calls;
     }
 
-    /// <summary>Persistent memory is memory here, and is told so.</summary>
-    private string[] Configuration(string pipeline)
+    private string[] Served(string pipeline) => pipeline switch
     {
-        if (pipeline != "pm") return [];
+        "pm" => ["--config", PersistentMemory(), "--pipeline", "pm"],
+        DualModePipeline.Name => DualModePipeline.Arguments(Folder),
+        _ => ["--pipeline", pipeline],
+    };
+
+    /// <summary>Persistent memory is memory here, and is told so.</summary>
+    private string PersistentMemory()
+    {
         string file = PathOf("pm.json");
         File.WriteAllText(file, $$"""
             { "pipelines": { "pm": { "format": "qcow2", "journal": { "id": "pm", "path": "/dev/shm/sp-{{Path.GetFileName(Folder)}}.pmj", "emulated": true }, "ordering": "fdatasync" } } }
             """);
-        return ["--config", file];
+        return file;
     }
 }

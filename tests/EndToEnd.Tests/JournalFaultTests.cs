@@ -115,12 +115,12 @@ public sealed class JournalFaultTests : Scratch
     private static string[] Expected =>
         ["read -P 1 0 4k", "read -P 4 4k 4k", "read -P 1 8k 1016k", "read -P 2 1M 64k", "read -P 3 5M 128k", "read -P 5 900M 64k", "read -P 0 901M 1M"];
 
-    /// <summary>An image that was written with a flush after each write, and whose server was killed.</summary>
+    /// <summary>An image that was written with a flush after each write, the small one in a record, and whose server was killed.</summary>
     private string MakeKilled(string name)
     {
         string image = PathOf(name);
         Qemu.Img("create", "-q", "-f", "qcow2", image, "1G");
-        using SphostProcess sphost = SphostProcess.Serve(Folder, image, "--socket", PathOf("s" + name));
+        using SphostProcess sphost = SphostProcess.Serve(Folder, [image, "--socket", PathOf("s" + name), .. DualModePipeline.Arguments(Folder)]);
         Qemu.Io("raw", sphost.Uri(), "write -P 1 0 1M", "flush", "write -P 2 1M 64k", "flush", "write -P 3 5M 128k", "flush", "write -P 4 4k 4k", "flush", "write -P 5 900M 64k", "flush");
         sphost.Kill();
         return image;

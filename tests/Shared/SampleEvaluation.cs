@@ -96,11 +96,11 @@ internal static class SampleEvaluation
             (WorkloadFacts facts, double milliseconds, double[] speedUps, bool hasLatency, long? bytes) = s_workloads[index];
             double slower = regime == DeviceRegime.SlowFlush ? milliseconds + 14 : milliseconds;
             bool isCounted = place != EvaluationPlace.VirtualMachine;
-            yield return Row(place, regime, facts.Name, Baseline, slower, 1, hasLatency, bytes, isCounted ? new(1, 3.02, 0, 2.4, "a pass of its own") : null, random);
+            yield return Row(place, regime, facts.Name, Baseline, slower, 1, hasLatency, bytes, isCounted ? new(1, 3.02, 0, 2.4, 0, "a pass of its own") : null, random);
             for (int pipeline = 0; pipeline < s_pipelines.Length; pipeline++)
             {
                 double barriers = pipeline == 2 ? 2 : 0;
-                var costs = new AmplificationFigures(1, pipeline == 1 ? 2.98 : 1.01, barriers, 1.08 + pipeline * 0.2, "the disk’s own meter");
+                var costs = new AmplificationFigures(1, pipeline == 1 ? 2.98 : 1.01, barriers, 1.08 + pipeline * 0.2, pipeline * 0.5, "the disk’s own meter");
                 yield return Row(place, regime, facts.Name, s_pipelines[pipeline], slower, speedUps[pipeline], hasLatency, bytes, isCounted ? costs : null, random);
             }
         }

@@ -4,6 +4,7 @@ using StoragePlugins.CrashKit.Contracts.Model;
 using StoragePlugins.CrashKit.Subjects;
 using StoragePlugins.Fsync;
 using StoragePlugins.InternalJournal;
+using StoragePlugins.Journaling;
 using StoragePlugins.Ordered;
 using StoragePlugins.PmFileSystem;
 using StoragePlugins.PmJournal;
@@ -52,7 +53,7 @@ public sealed class InternalTests : MetadataJournalConformance
 {
     protected override ConformanceSettings Settings => Budgets.Short;
 
-    protected override Tested<IMetadataJournal> Journal => new("internal", new InternalJournal.InternalJournal(), new InternalJournalOptions { RegionSize = 256 << 10, Overlay = 1 << 20 });
+    protected override Tested<IMetadataJournal> Journal => new("internal", new InternalJournal.InternalJournal(), new InternalJournalOptions { RegionSize = 256 << 10, Overlay = 1 << 20, DualMode = DualMode.On });
 }
 
 public sealed class PmTests : MetadataJournalConformance

@@ -3,6 +3,7 @@ using StoragePlugins.CrashKit.Models;
 using StoragePlugins.CrashKit.Subjects;
 using StoragePlugins.Fsync;
 using StoragePlugins.InternalJournal;
+using StoragePlugins.Journaling;
 using StoragePlugins.Ordered;
 using StoragePlugins.PmFileSystem;
 using StoragePlugins.PmJournal;
@@ -46,7 +47,7 @@ internal static class Compositions
 
     private static Tested<IMetadataJournal> Ordered => new("ordered", new OrderedJournal());
 
-    private static Tested<IMetadataJournal> Internal => new("internal", new InternalJournal.InternalJournal(), new InternalJournalOptions { RegionSize = 256 << 10, Overlay = 1 << 20 });
+    private static Tested<IMetadataJournal> Internal => new("internal", new InternalJournal.InternalJournal(), new InternalJournalOptions { RegionSize = 256 << 10, Overlay = 1 << 20, DualMode = DualMode.On });
 
     // What rides in records is in their order anyway.
     private static Tested<IMetadataJournal> InternalWithoutRides =>

@@ -51,7 +51,7 @@ internal sealed class SphostExport : IDiskExport
         try
         {
             server.WaitUntil(each => each.Output.Contains(ReadyLine, StringComparison.Ordinal), request.Cancel);
-            foreach (string line in server.Errors.Split('\n', StringSplitOptions.RemoveEmptyEntries)) context.Notes.Add(line.Replace("sphost: ", "", StringComparison.Ordinal));
+            context.Notes.AddErrorsOf(server.Errors);
             return new SphostExport(server, mountPoint, socket);
         }
         catch

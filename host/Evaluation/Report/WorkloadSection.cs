@@ -143,7 +143,8 @@ internal static class WorkloadSection
             columns.Add((new("Guest flushes/op", true, "flushes that reached the disk"), row => TableCell.Of(row.Amplification?.GuestFlushesPerOperation, value => Figures.Number(value))));
             columns.Add((new("Host flushes", true, "for each guest flush"), row => TableCell.Of(row.Amplification?.HostFlushesPerGuestFlush, value => Figures.Number(value))));
             columns.Add((new("Barriers", true, "for each guest flush"), row => TableCell.Of(row.Amplification?.BarriersPerGuestFlush, value => Figures.Number(value))));
-            columns.Add((new("Bytes", true, "written to the host's file for each byte of the guest"), row => TableCell.Of(row.Amplification?.HostBytesPerGuestByte, Figures.Times)));
+            columns.Add((new("Bytes", true, "written to the host's file for each byte of the guest, without zeros written ahead of use"), row => TableCell.Of(row.Amplification?.HostBytesPerGuestByte, Figures.Times)));
+            columns.Add((new("Zeroed", true, "zeros written ahead of use for each byte of the guest"), row => TableCell.Of(row.Amplification?.ZeroedBytesPerGuestByte, Figures.Times)));
             columns.Add((new("Counted by"), row => new TableCell(row.Amplification?.CountedBy ?? Figures.None, Kind: "prose")));
         }
 

@@ -165,8 +165,9 @@ internal sealed record LatencyBucket(double UpToMicroseconds, long Operations);
 /// <param name="HostFlushesPerGuestFlush">Flushes of the host's file for each of them: the papers' amplification.</param>
 /// <param name="BarriersPerGuestFlush">Barriers that did not wait.</param>
 /// <param name="HostBytesPerGuestByte">Bytes written to the host's file for each byte that the guest wrote, without preallocation.</param>
+/// <param name="ZeroedBytesPerGuestByte">Zeros written ahead of use for each of them: preallocation.</param>
 /// <param name="CountedBy">How.</param>
-internal sealed record AmplificationFigures(double GuestFlushesPerOperation, double? HostFlushesPerGuestFlush, double? BarriersPerGuestFlush, double? HostBytesPerGuestByte, string CountedBy);
+internal sealed record AmplificationFigures(double GuestFlushesPerOperation, double? HostFlushesPerGuestFlush, double? BarriersPerGuestFlush, double? HostBytesPerGuestByte, double? ZeroedBytesPerGuestByte, string CountedBy);
 
 /// <summary>A figure of a paper beside ours.</summary>
 /// <param name="Paper">Short title.</param>

@@ -20,6 +20,9 @@ internal sealed class BlockWorkload(Workload workload, int index, int count) : E
 
     public override long DiskBytes(WorkloadSize size) => AreaBytes(size);
 
+    // What is not written is not there; a small write takes a cluster.
+    public override long WrittenBytes(WorkloadSize size) => size.Operations(s_operations) * Workload.BlockBytes * (workload.IsWritten ? 2 : 1);
+
     public override WorkloadResult Run(WorkloadRun run)
     {
         var volume = (IBlockVolume)run.Volume;

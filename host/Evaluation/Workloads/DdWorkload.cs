@@ -13,7 +13,7 @@ internal sealed partial class DdWorkload(bool overwrites, bool syncsEachBlock) :
     private const int BlockBytes = 64 << 10;
 
     // 5 GiB in blocks of 64 KiB is the first paper's.
-    private static readonly Scaled s_syncedBlocks = new(64, 1024, 5L << 14);
+    private static readonly Scaled s_syncedBlocks = new(128, 1024, 5L << 14);
     private static readonly Scaled s_streamedBlocks = new(256, 8192, 5L << 14);
 
     private string Direction => overwrites ? "overwrite" : "append";

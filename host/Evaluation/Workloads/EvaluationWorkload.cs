@@ -23,8 +23,11 @@ internal abstract class EvaluationWorkload
     /// <summary>Whether it is run in this regime at this scale: quick runs leave most of the slow device out.</summary>
     public virtual bool RunsIn(DeviceRegime regime, EvaluationScale scale) => true;
 
-    /// <summary>About the bytes of disk that one run takes.</summary>
+    /// <summary>About the bytes of disk that one run spreads over.</summary>
     public abstract long DiskBytes(WorkloadSize size);
+
+    /// <summary>About the bytes that one run writes for the first time, which take space on the host.</summary>
+    public virtual long WrittenBytes(WorkloadSize size) => DiskBytes(size);
 
     /// <summary>Prepares what it needs, outside of what is timed, runs and takes the time.</summary>
     /// <exception cref="DiagnosticException">A program or the volume failed.</exception>

@@ -13,7 +13,7 @@ internal sealed class MobibenchWorkload(bool overwrites, int recordBytes) : Eval
     private const int PrepareBytes = 1 << 20;
 
     // 5 GiB of 64 KiB is the first paper's.
-    private static readonly Scaled s_records = new(64, 1024, 5L << 14);
+    private static readonly Scaled s_records = new(128, 1024, 5L << 14);
 
     private bool IsPapers => recordBytes == 64 << 10;
 

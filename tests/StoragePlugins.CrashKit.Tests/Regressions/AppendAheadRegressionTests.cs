@@ -4,6 +4,7 @@ using StoragePlugins.CrashKit.Subjects;
 using StoragePlugins.CrashKit.Workloads;
 using StoragePlugins.Fsync;
 using StoragePlugins.InternalJournal;
+using StoragePlugins.Journaling;
 using StoragePlugins.Qcow2;
 
 namespace StoragePlugins.CrashKit.Tests.Regressions;
@@ -19,7 +20,7 @@ public sealed class AppendAheadRegressionTests
             "qcow2-journal",
             new("qcow2", new Qcow2Format(), new Qcow2Options { ClusterSize = 4096, RefcountBits = 1, MapCache = 64 << 10, RefcountCache = 64 << 10, Preallocate = 16384 }),
             new("fdatasync", new FDataSyncOrdering()),
-            new("internal", new InternalJournal.InternalJournal(), new InternalJournalOptions { RegionSize = 256 << 10, Overlay = 1 << 20 }));
+            new("internal", new InternalJournal.InternalJournal(), new InternalJournalOptions { RegionSize = 256 << 10, Overlay = 1 << 20, DualMode = DualMode.On }));
         GuestOperation[] operations =
         [
             new(GuestAction.Write, 198_623, 415), new(GuestAction.Write, 6144, 11_776), new(GuestAction.Flush), new(GuestAction.Write, 0, 4096), new(GuestAction.Write, 139_793, 404),

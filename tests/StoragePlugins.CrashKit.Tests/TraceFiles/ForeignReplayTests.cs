@@ -7,6 +7,7 @@ using StoragePlugins.CrashKit.TraceFiles;
 using StoragePlugins.CrashKit.Workloads;
 using StoragePlugins.Fsync;
 using StoragePlugins.InternalJournal;
+using StoragePlugins.Journaling;
 using StoragePlugins.Qcow2;
 using Trace = StoragePlugins.CrashKit.Recording.Trace;
 
@@ -17,7 +18,7 @@ public sealed class ForeignReplayTests(Xunit.Abstractions.ITestOutputHelper outp
 {
     private static readonly TestedPipeline s_journal = new(
         "qcow2-journal", new("qcow2", new Qcow2Format(), new Qcow2Options { ClusterSize = 4096 }), new("fdatasync", new FDataSyncOrdering()),
-        new("internal", new InternalJournal.InternalJournal(), new InternalJournalOptions { RegionSize = 256 << 10, MaxInline = 1536 }));
+        new("internal", new InternalJournal.InternalJournal(), new InternalJournalOptions { RegionSize = 256 << 10, MaxInline = 1536, DualMode = DualMode.On }));
 
     private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("sp-replay-");
 

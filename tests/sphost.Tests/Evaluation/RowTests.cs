@@ -37,7 +37,8 @@ public sealed class RowTests
         RowFigures row = Figures(s_qemu, (1, 1.0));
         row.AddCounts(new VolumeCounts(200, 1000, new StorageCounts(300, 100, 3000, 77)), 100);
         AmplificationFigures made = row.ToRow(null).Amplification!;
-        Assert.Equal((2.0, 1.5, 0.5, 3.0), (made.GuestFlushesPerOperation, made.HostFlushesPerGuestFlush, made.BarriersPerGuestFlush, made.HostBytesPerGuestByte));
+        Assert.Equal((2.0, 1.5, 0.5), (made.GuestFlushesPerOperation, made.HostFlushesPerGuestFlush, made.BarriersPerGuestFlush));
+        Assert.Equal((3.0, 0.077), (made.HostBytesPerGuestByte, made.ZeroedBytesPerGuestByte));
     }
 
     [Fact]
@@ -111,7 +112,7 @@ public sealed class RowTests
     {
         Place = EvaluationPlace.GuestFileSystem, Regime = DeviceRegime.AsIs, Workload = "dd-append-dsync", Contender = contender, Rounds = [new EvaluationRound(100, seconds, null), new EvaluationRound(100, seconds, null)],
         OperationsPerSecond = 100 / seconds, BytesPerSecond = null, Spread = 0, SpeedUp = null, SpeedUpRange = null, Latency = null,
-        Amplification = new AmplificationFigures(2, hostFlushes, barriers, 1, ""),
+        Amplification = new AmplificationFigures(2, hostFlushes, barriers, 1, 0, ""),
     };
 
     private sealed class NoPlace : Place

@@ -1,6 +1,8 @@
 using System.Buffers.Binary;
+using StoragePlugins.Host.Comparison;
 using StoragePlugins.Host.Evaluation;
 using StoragePlugins.Host.Evaluation.Places;
+using StoragePlugins.Host.Evaluation.Results;
 using StoragePlugins.Host.Evaluation.Workloads;
 
 namespace StoragePlugins.Host.Tests.Evaluation;
@@ -178,11 +180,45 @@ public sealed class WorkloadDefinitionTests : IDisposable
     }
 
     [Fact]
+    public void Workloads_that_write_here_and_there_ask_for_the_space_of_what_they_write()
+    {
+        var plan = new EvaluationPlan(EvaluationScale.Quick, 9, [DeviceRegime.AsIs], []) { SlowFlush = TimeSpan.FromMilliseconds(2), FlushMicroseconds = 100 };
+        // Areas as large as what an L2 table maps, and ten times as many runs on each volume as 128 writes of 64 KiB.
+        Assert.True(plan.DiskBytes(WorkloadCatalog.OfBlockDevice, DeviceRegime.AsIs) > 20L << 30);
+        Assert.InRange(plan.SpaceTaken(WorkloadCatalog.OfBlockDevice, DeviceRegime.AsIs), 1L << 29, 2L << 30);
+        Assert.Equal(1L << 30, plan.SpaceTaken([new DdWorkload(overwrites: false, syncsEachBlock: true)], DeviceRegime.AsIs));
+    }
+
+    [Fact]
+    public void What_a_child_noted_and_what_was_noted_here_is_one_note()
+    {
+        var notes = new NoteCollector();
+        notes.Add("SP3020: the journal is beside the image");
+        notes.AddErrorsOf("sphost: note SP3020: the journal is beside the image\nsphost: warning SP1: another\n\n");
+        Assert.Equal(["SP3020: the journal is beside the image", "SP1: another"], notes.Notes);
+    }
+
+    [Fact]
     public void Names_of_workloads_are_all_different_in_a_place()
     {
         foreach (IReadOnlyList<EvaluationWorkload> workloads in (IReadOnlyList<EvaluationWorkload>[])[
             WorkloadCatalog.OfBlockDevice, WorkloadCatalog.OfGuestFileSystem, .. Enum.GetValues<EvaluationScale>().Select(WorkloadCatalog.OfMemory)])
             Assert.Equal(workloads.Count, workloads.Select(workload => workload.Name).Distinct().Count());
+    }
+
+    [Fact]
+    public void At_the_papers_sizes_large_workloads_have_disks_of_their_own_and_small_ones_share()
+    {
+        var plan = new EvaluationPlan(EvaluationScale.Paper, 1, [DeviceRegime.AsIs], []) { SlowFlush = TimeSpan.Zero };
+        DdWorkload[] large = [.. WorkloadCatalog.OfGuestFileSystem.OfType<DdWorkload>()];
+        Assert.Equal(large.Length, plan.Batches(large, DeviceRegime.AsIs).Count());
+        IReadOnlyList<EvaluationWorkload> matrix = WorkloadCatalog.OfMemory(EvaluationScale.Paper);
+        EvaluationWorkload[][] batches = [.. plan.Batches(matrix, DeviceRegime.AsIs)];
+        Assert.Equal(matrix, batches.SelectMany(batch => batch));
+        Assert.InRange(batches.Length, 2, matrix.Count / 4);
+        Assert.All(batches, batch => Assert.True(batch.Length == 1 || batch.Sum(each => each.DiskBytes(plan.SizeOn(DeviceRegime.AsIs))) <= 1L << 30));
+        var quick = plan with { Scale = EvaluationScale.Quick };
+        Assert.Equal(WorkloadCatalog.OfGuestFileSystem, Assert.Single(quick.Batches(WorkloadCatalog.OfGuestFileSystem, DeviceRegime.AsIs)));
     }
 
     private static void LatencyFiguresAre(WorkloadResult result, double median, double largest)
