@@ -176,6 +176,46 @@ public sealed class PmFileSystemTests : Scratch
     }
 
     [FuseFact]
+    public void Space_of_a_removed_file_can_be_written_at_once()
+    {
+        using SphostProcess sphost = Mount("16M");
+        // Each round closes, removes and writes without a pause; RELEASE and FORGET are still on their way.
+        Tool.RunIn(PathOf("m"), """
+            import os
+            for i in range(100):
+                with open('full', 'wb', buffering=0) as f:
+                    try:
+                        while True: f.write(bytes(1 << 20))
+                    except OSError: pass
+                os.unlink('full')
+                with open('next', 'wb', buffering=0) as f:
+                    for part in range(8): f.write(bytes(1 << 20))
+                os.unlink('next')
+            """, Tool.Python).Expect(0);
+        Close(sphost);
+    }
+
+    [FuseFact]
+    public void Space_that_is_not_coming_back_is_not_waited_for_long()
+    {
+        using SphostProcess sphost = Mount("16M");
+        Tool.RunIn(PathOf("m"), """
+            import errno, os, time
+            f = open('removed and open', 'wb', buffering=0)
+            os.unlink('removed and open')
+            def is_full():
+                try: f.write(bytes(65536))
+                except OSError as failure: return failure.errno == errno.ENOSPC
+                return False
+            while not is_full(): pass
+            begin = time.monotonic()
+            assert all(is_full() for i in range(20))
+            assert time.monotonic() - begin < 5
+            """, Tool.Python).Expect(0);
+        Close(sphost);
+    }
+
+    [FuseFact]
     public void Two_hosts_cannot_have_one_image()
     {
         using SphostProcess sphost = Mount("16M");

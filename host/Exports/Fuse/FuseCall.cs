@@ -26,6 +26,9 @@ internal ref struct FuseCall
     /// <summary>Bytes of the reply's payload so far.</summary>
     public int ReplyLength { get; private set; }
 
+    /// <summary>There was no space and nothing was changed: the same request may be asked again.</summary>
+    public bool MayFindSpaceLater { readonly get; set; }
+
     /// <summary>What of the body was not taken yet.</summary>
     public readonly ReadOnlySpan<byte> Rest => _body;
 

@@ -51,6 +51,8 @@ internal sealed class FuseDispatcher
         try
         {
             error = Answer(ref call, listing);
+            // Not after an exception, of which nobody knows what it left; nor where the tree flushes, for a flush that failed is not asked for again.
+            call.MayFindSpaceLater = error == (int)FileError.NoSpace && _mounted.IsDurableOnReturn;
         }
         catch (StorageException failure)
         {

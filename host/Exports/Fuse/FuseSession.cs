@@ -22,6 +22,7 @@ internal sealed class FuseSession : IDisposable
     private readonly ManualResetEventSlim _ended = new();
     private readonly ReadingTurn _turn;
     private readonly CallerPlacement _placement = new();
+    private readonly ReturningSpace _returning = new();
     private readonly Lock _starting = new();
     private int _running;
 
@@ -209,12 +210,27 @@ internal sealed class FuseSession : IDisposable
         _turn.Begin(reader);
         // One caller that waits has nothing else under way: asking the kernel costs half a microsecond.
         bool isAlone = callerWaits && caller == _placement.Caller;
-        if (opcode is not (FuseOpcode.Forget or FuseOpcode.BatchForget or FuseOpcode.Release)) _placement.Observe(caller, callerWaits);
+        if (!ReturningSpace.IsGivenBackBy(opcode)) _placement.Observe(caller, callerWaits);
+        _returning.Begin(opcode);
         if (_options.Threads > 1 && (_turn.IsSlow(isFlush) || (!isAlone && worker.HasMore()))) _turn.Pass(reader);
         worker.MoveTo(_placement.Processor);
-        error = worker.Answer(bytes);
+        error = Answer(worker, reader, bytes);
+        _returning.Finish(opcode);
         _turn.Finish(reader, isFlush, worker.HasMore);
         return error == 0 || GoesOn(error);
+    }
+
+    private int Answer(FuseWorker worker, Reader reader, int bytes)
+    {
+        FuseAnswer answer = worker.Serve(bytes);
+        if (answer.MayFindSpaceLater && _options.Threads > 1)
+        {
+            _turn.Pass(reader);
+            _returning.Await(worker.HasMore);
+            answer = worker.Serve(bytes);
+        }
+
+        return worker.Send(answer);
     }
 
     private bool GoesOn(int error)

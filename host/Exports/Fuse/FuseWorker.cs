@@ -59,16 +59,20 @@ internal sealed unsafe class FuseWorker : IDisposable
     /// <summary>Runs the calling thread where it is said to run.</summary>
     public void MoveTo(int processor) => _binding.MoveTo(processor);
 
-    /// <summary>Answers the request that was received.</summary>
+    /// <summary>Answers the request that was received; more than once, where an answer is to be thought over.</summary>
     /// <param name="bytes">Its bytes.</param>
-    /// <returns>0, or the error number with which the kernel refused the reply.</returns>
-    public int Answer(int bytes)
+    /// <returns>To be sent.</returns>
+    public FuseAnswer Serve(int bytes)
     {
-        if (!TryParse(bytes, out FuseRequestHeader header, out ReadOnlySpan<byte> body)) return 0;
+        if (!TryParse(bytes, out FuseRequestHeader header, out ReadOnlySpan<byte> body)) return FuseAnswer.None;
         var call = new FuseCall(header, body, new Span<byte>(Payload, FuseProtocol.MaxPayloadBytes));
         int error = _dispatcher.Serve(ref call, _listing);
-        return error == FuseDispatcher.NoReply ? 0 : Reply(header.Unique, error, call.ReplyLength);
+        return new FuseAnswer(header.Unique, error, call.ReplyLength, call.MayFindSpaceLater);
     }
+
+    /// <summary>Sends the answer to the request that was received.</summary>
+    /// <returns>0, or the error number with which the kernel refused the reply.</returns>
+    public int Send(in FuseAnswer answer) => answer.Error == FuseDispatcher.NoReply ? 0 : Reply(answer.Unique, answer.Error, answer.PayloadBytes);
 
     /// <summary>The header and body of what was received.</summary>
     /// <returns>False when it is no request: shorter than a header, or than it says.</returns>
@@ -106,10 +110,9 @@ internal sealed unsafe class FuseWorker : IDisposable
     // All but read-ahead, write-back and asynchronous direct I/O, of which a thread can have several, and what nobody waits for.
     private bool CallerWaits(int bytes)
     {
+        if (ReturningSpace.IsGivenBackBy(Received.Opcode)) return false;
         switch (Received.Opcode)
         {
-            case FuseOpcode.Forget or FuseOpcode.BatchForget or FuseOpcode.Release:
-                return false;
             case FuseOpcode.Read:
                 return bytes >= sizeof(FuseRequestHeader) + sizeof(ReadRequest) && Body<ReadRequest>()->Size < ReadAheadBytes && (Body<ReadRequest>()->Flags & FuseProtocol.OpenDirect) == 0;
             case FuseOpcode.Write:
@@ -126,4 +129,15 @@ internal sealed unsafe class FuseWorker : IDisposable
         NativeMemory.AlignedFree(_requests);
         NativeMemory.AlignedFree(_replies);
     }
+}
+
+/// <summary>An answer whose payload lies in its worker's buffer.</summary>
+/// <param name="Unique">The request's number.</param>
+/// <param name="Error">0, an error number, or <see cref="FuseDispatcher.NoReply"/>.</param>
+/// <param name="PayloadBytes">Bytes behind the header.</param>
+/// <param name="MayFindSpaceLater">There was no space and nothing was changed.</param>
+internal readonly record struct FuseAnswer(ulong Unique, int Error, int PayloadBytes, bool MayFindSpaceLater = false)
+{
+    /// <summary>To what is no request.</summary>
+    public static FuseAnswer None => new(0, FuseDispatcher.NoReply, 0);
 }
