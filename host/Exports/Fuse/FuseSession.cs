@@ -214,23 +214,21 @@ internal sealed class FuseSession : IDisposable
         _returning.Begin(opcode);
         if (_options.Threads > 1 && (_turn.IsSlow(isFlush) || (!isAlone && worker.HasMore()))) _turn.Pass(reader);
         worker.MoveTo(_placement.Processor);
-        error = Answer(worker, reader, bytes);
-        _returning.Finish(opcode);
+        FuseAnswer answer = Answer(worker, reader, bytes);
+        // Before the answer is sent: what comes upon it is not what came meanwhile.
         _turn.Finish(reader, isFlush, worker.HasMore);
+        error = worker.Send(answer);
+        _returning.Finish(opcode);
         return error == 0 || GoesOn(error);
     }
 
-    private int Answer(FuseWorker worker, Reader reader, int bytes)
+    private FuseAnswer Answer(FuseWorker worker, Reader reader, int bytes)
     {
         FuseAnswer answer = worker.Serve(bytes);
-        if (answer.MayFindSpaceLater && _options.Threads > 1)
-        {
-            _turn.Pass(reader);
-            _returning.Await(worker.HasMore);
-            answer = worker.Serve(bytes);
-        }
-
-        return worker.Send(answer);
+        if (!answer.MayFindSpaceLater || _options.Threads == 1) return answer;
+        _turn.Pass(reader);
+        _returning.Await(worker.HasMore);
+        return worker.Serve(bytes);
     }
 
     private bool GoesOn(int error)
