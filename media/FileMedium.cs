@@ -6,7 +6,7 @@ namespace StoragePlugins.Media;
 
 /// <summary>A file or block device, read and written through the page cache, but for larger writes that are flushed at once (<see cref="WriteBehind"/>).</summary>
 internal sealed unsafe class FileMedium : IStorageMedium, IFileMedium, IFlushableMedium, IDeallocatingMedium, INonBlockingMedium,
-    IPreallocatingMedium, ISparseMedium, IWriteCacheMedium, IMappableMedium, IRemovableMedium
+    IPreallocatingMedium, ISparseMedium, IWriteCacheMedium, IMappableMedium, IRemovableMedium, IDelayedStart
 {
     /// <summary>Zeros are written in pieces of this size: large enough for one device request, small enough to stay in cache.</summary>
     private const int ZeroBlockBytes = 1 << 20;
@@ -26,6 +26,7 @@ internal sealed unsafe class FileMedium : IStorageMedium, IFileMedium, IFlushabl
     private readonly StorageMeter _meter;
     private readonly bool _isInMemory;
     private readonly bool _isBlockDevice;
+    private readonly bool _overwritesInPlace;
     private readonly List<MappedMemory> _mappings = [];
     private readonly DirectWriter _directWriter;
     private readonly WriteBehind _behind;
@@ -51,7 +52,9 @@ internal sealed unsafe class FileMedium : IStorageMedium, IFileMedium, IFlushabl
         _length = status is { IsCharacterDevice: true } device && DaxDevice.Describe(device.OwnDevice) is { } dax ? dax.Length : Libc.LSeek(file, 0, Libc.SeekEnd);
         if (_length < 0) throw Failed("lseek", -1, 0, Marshal.GetLastPInvokeError());
         Libc.StatFsBuffer fileSystem;
-        _isInMemory = Libc.FStatFs(file, &fileSystem) == 0 && fileSystem.Type == Libc.TmpfsMagic;
+        long type = Libc.FStatFs(file, &fileSystem) == 0 ? fileSystem.Type : 0;
+        _isInMemory = type == Libc.TmpfsMagic;
+        _overwritesInPlace = type is Libc.ExtMagic or Libc.XfsMagic;
     }
 
     public string Name { get; }
@@ -139,8 +142,10 @@ internal sealed unsafe class FileMedium : IStorageMedium, IFileMedium, IFlushabl
     {
         if (IsReadOnly) throw new StorageException(StorageError.ReadOnly, "write", Name, offset, data.Length, "it was opened read-only");
         bool isEarly = content == ContentClass.GuestData && IsWrittenEarly(data.Length);
-        if (isEarly && data.Length >= DirectBytes && IsOverwrite(offset, data.Length) && _behind.TryWrite(offset, data))
+        SubmissionPlug? plug = isEarly ? SubmissionPlug.Current : null;
+        if (isEarly && data.Length >= DirectBytes && IsOverwrite(offset, data.Length) && _behind.TryWrite(offset, data, isPutOff: plug is not null))
         {
+            plug?.Add(_behind, offset, data.Length);
             _meter.CountHostWrite(content, data.Length);
             return;
         }
@@ -157,10 +162,13 @@ internal sealed unsafe class FileMedium : IStorageMedium, IFileMedium, IFlushabl
 
         Grow(offset + data.Length);
         _meter.CountHostWrite(content, data.Length);
-        // Started only, as with zeros: an error is for the flush to report. A checkpoint's writes are scattered, and nobody waits for them: were they left to
-        // the next flush, whoever asked for that one would.
-        if (isEarly || (content == ContentClass.Checkpoint && !_isInMemory)) _ = Libc.SyncFileRange(_file, offset, data.Length, Libc.StartWritingRange);
+        // A checkpoint's writes are scattered, and nobody waits for them: were they left to the next flush, whoever asked for that one would.
+        if (plug is not null) plug.Add(this, offset, data.Length);
+        else if (isEarly || (content == ContentClass.Checkpoint && !_isInMemory)) Start(offset, data.Length);
     }
+
+    /// <remarks>Started only: waiting here would take the file's write error away from the flush, which must report it (fs/sync.c: file_check_and_advance_wb_err).</remarks>
+    void IDelayedStart.Start(long offset, int length) => Start(offset, length);
 
     public void SetLength(long length)
     {
@@ -234,9 +242,8 @@ internal sealed unsafe class FileMedium : IStorageMedium, IFileMedium, IFlushabl
         {
             int piece = (int)Math.Min(ZeroBlockBytes, length - done);
             Write(offset + done, s_zeros.AsSpan(0, piece), ContentClass.Preallocation);
-            // On its way now, piece by piece, or the next flush of somebody who waits would have to write all of it. Started only: waiting here
-            // would take the file's write error away from that flush, which must report it (fs/sync.c: file_check_and_advance_wb_err).
-            _ = Libc.SyncFileRange(_file, offset + done, piece, Libc.StartWritingRange);
+            // On its way now, piece by piece, or the next flush of somebody who waits would have to write all of it.
+            Start(offset + done, piece);
         }
     }
 
@@ -313,8 +320,12 @@ internal sealed unsafe class FileMedium : IStorageMedium, IFileMedium, IFlushabl
         return Volatile.Read(ref _writesEarly) && unflushed <= EarlyBytes;
     }
 
-    // Where room must be found first, a write past the page cache waits for it, and costs the flush a commit that the page cache spares it.
-    private bool IsOverwrite(long offset, int length) => offset + length <= Length && (_isBlockDevice || FileExtents.IsOverwrite(_file, offset, length));
+    private void Start(long offset, int length) => _ = Libc.SyncFileRange(_file, offset, length, Libc.StartWritingRange);
+
+    // Where room must be found first, a write past the page cache waits for it, and costs the flush a commit that the page cache spares it. There may also be
+    // none, and nobody would hear of it before the flush.
+    private bool IsOverwrite(long offset, int length) =>
+        offset + length <= Length && (_isBlockDevice || (_overwritesInPlace && FileExtents.IsOverwrite(_file, offset, length)));
 
     private void Drain()
     {

@@ -7,6 +7,9 @@ namespace StoragePlugins.Media;
 /// <remarks>Thread-safe as the calls are. Asynchronous only for files that were opened with O_DIRECT, into space that is allocated; elsewhere a submission waits.</remarks>
 internal sealed unsafe partial class KernelAio : IDisposable
 {
+    /// <summary>Writes at a time.</summary>
+    public const int MaxBatch = 8;
+
     private const ushort WriteCommand = 1; // IOCB_CMD_PWRITE
 
     // The tables of the kernel: arch/x86/entry/syscalls/syscall_64.tbl, and include/uapi/asm-generic/unistd.h for the others.
@@ -30,25 +33,40 @@ internal sealed unsafe partial class KernelAio : IDisposable
         return Call(numbers.Setup, requests, (nint)(&context), 0, 0, 0) == 0 ? new KernelAio(context) : null;
     }
 
-    /// <summary>Begins with a write.</summary>
+    /// <summary>Begins with writes, in order; the device is told of them at once.</summary>
     /// <param name="file">Open with O_DIRECT.</param>
-    /// <param name="buffer">Left alone until the write has completed.</param>
-    /// <param name="bytes">1 or more.</param>
-    /// <param name="offset">Where.</param>
-    /// <param name="tag">Comes back with the completion.</param>
-    /// <returns>0, or the errno with which it was refused.</returns>
-    public int Submit(SafeFileHandle file, byte* buffer, int bytes, long offset, int tag)
+    /// <param name="writes">Up to <see cref="MaxBatch"/>.</param>
+    /// <param name="error">The errno with which the first one was refused that was not begun; 0 when there is none.</param>
+    /// <returns>How many were begun.</returns>
+    public int Submit(SafeFileHandle file, ReadOnlySpan<Write> writes, out int error)
     {
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(writes.Length, MaxBatch);
         bool held = false;
         try
         {
             file.DangerousAddRef(ref held);
-            var request = new Request
+            Request* requests = stackalloc Request[MaxBatch];
+            Request** pointers = stackalloc Request*[MaxBatch];
+            for (int i = 0; i < writes.Length; i++)
             {
-                Tag = (ulong)tag, Command = WriteCommand, Descriptor = (uint)file.DangerousGetHandle(), Buffer = (ulong)buffer, Bytes = (ulong)bytes, Offset = offset,
-            };
-            Request* one = &request;
-            return Call(s_numbers!.Value.Submit, _context, 1, (nint)(&one), 0, 0) == 1 ? 0 : Marshal.GetLastPInvokeError();
+                Write write = writes[i];
+                requests[i] = new Request
+                {
+                    Tag = (ulong)write.Tag, Command = WriteCommand, Descriptor = (uint)file.DangerousGetHandle(), Buffer = (ulong)write.Buffer, Bytes = (ulong)write.Bytes, Offset = write.Offset,
+                };
+                pointers[i] = &requests[i];
+            }
+
+            int begun = 0;
+            error = 0;
+            while (begun < writes.Length && error == 0)
+            {
+                nint more = Call(s_numbers!.Value.Submit, _context, writes.Length - begun, (nint)(pointers + begun), 0, 0);
+                if (more > 0) begun += (int)more;
+                else error = more < 0 ? Marshal.GetLastPInvokeError() : Libc.EAgain;
+            }
+
+            return begun;
         }
         finally
         {
@@ -87,6 +105,13 @@ internal sealed unsafe partial class KernelAio : IDisposable
     // long syscall(long number, ...): a variadic function that is given integers alone is called like any other on Linux.
     [LibraryImport("libc", EntryPoint = "syscall", SetLastError = true)]
     private static partial nint Call(nint number, nint first, nint second, nint third, nint fourth, nint fifth);
+
+    /// <summary>A write.</summary>
+    /// <param name="Buffer">Left alone until the write has completed.</param>
+    /// <param name="Bytes">1 or more.</param>
+    /// <param name="Offset">Where.</param>
+    /// <param name="Tag">Comes back with the completion.</param>
+    public readonly record struct Write(nint Buffer, int Bytes, long Offset, int Tag);
 
     /// <summary>struct io_event.</summary>
     [StructLayout(LayoutKind.Sequential)]

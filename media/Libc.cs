@@ -46,6 +46,9 @@ internal static unsafe partial class Libc
     /// <summary>statfs(2): a file system that lives in memory.</summary>
     public const long TmpfsMagic = 0x01021994;
 
+    /// <summary>statfs(2): file systems that overwrite in place what they do not share. Others find room for each write anew.</summary>
+    public const long ExtMagic = 0xEF53, XfsMagic = 0x58465342;
+
     [LibraryImport("libc", EntryPoint = "fdatasync", SetLastError = true)]
     public static partial int FDataSync(SafeFileHandle file);
 

@@ -13,50 +13,68 @@ namespace StoragePlugins.Media;
 /// <para>A write is here from <see cref="TryWrite"/> until its completion was taken. Nothing else may be done to its range until then: the medium calls
 /// <see cref="WaitFor"/> before it reads or changes a range, and <see cref="Drain"/> before it flushes. An error of the device is for the flush to report, as with
 /// the page cache, and stays: whoever flushes once more is told once more.</para>
+/// <para>Of a write that is put off (<see cref="SubmissionPlug"/>) the data is copied and no more; whoever waits for it begins with it first.</para>
 /// <para>Thread-safe. Bounded: <see cref="Slots"/> writes of <see cref="SlotBytes"/>, from when it is first used.</para>
 /// </remarks>
-internal sealed unsafe class WriteBehind(DirectWriter direct) : IDisposable
+internal sealed unsafe class WriteBehind(DirectWriter direct) : IDelayedStart, IDisposable
 {
     /// <summary>A cluster of qcow2.</summary>
     public const int SlotBytes = 64 << 10;
 
     /// <summary>As much as is begun with early, between two flushes.</summary>
-    public const int Slots = 8;
+    public const int Slots = KernelAio.MaxBatch;
 
     private readonly object _changing = new();
     private readonly Slot[] _slots = new Slot[Slots];
     private KernelAio? _kernel;
+    private SafeFileHandle? _file;
     private byte* _memory;
     private volatile int _underWay;
+    private volatile int _putOff;
     private ulong _begun;
     private bool _isImpossible;
     private bool _isTaking;
     private WriteFailure? _failure;
 
-    /// <summary>Writes under way.</summary>
+    /// <summary>Writes under way, those that are put off among them.</summary>
     public int UnderWay => _underWay;
 
     /// <summary>Begins with a write.</summary>
     /// <param name="offset">A multiple of <see cref="DirectWriter.Alignment"/>.</param>
     /// <param name="data">Of any alignment in memory; its length as the offset's.</param>
+    /// <param name="isPutOff">It is begun with by <see cref="Start"/>, or when it is waited for. Nobody hears of a refusal then before the flush.</param>
     /// <returns>False where it cannot be written so: then none of it is under way.</returns>
-    public bool TryWrite(long offset, ReadOnlySpan<byte> data)
+    public bool TryWrite(long offset, ReadOnlySpan<byte> data, bool isPutOff = false)
     {
         if (_isImpossible || data.IsEmpty || data.Length > Slots * SlotBytes || !DirectWriter.IsAligned(offset, data.Length)) return false;
         lock (_changing)
         {
-            if (_failure is not null || !TryPrepare(out SafeFileHandle file)) return false;
+            if (_failure is not null || !TryPrepare()) return false;
             WaitFor(offset, data.Length);
             for (int done = 0; done < data.Length; done += SlotBytes)
             {
-                ReadOnlySpan<byte> piece = data.Slice(done, Math.Min(SlotBytes, data.Length - done));
-                if (TryBegin(file, offset + done, piece)) continue;
+                int free = FreeSlot();
+                // What the file system refuses (no space, above all), it refuses at once, and the guest is to be told by its write. So that no other thread takes the
+                // refusal for a failure, nothing is begun while one waits for completions.
+                if (isPutOff || !_isTaking)
+                {
+                    Fill(free, offset + done, data.Slice(done, Math.Min(SlotBytes, data.Length - done)), isPutOff);
+                    if (isPutOff || TryBegin(free)) continue;
+                }
+
                 WaitFor(offset, data.Length);
                 return false;
             }
 
             return true;
         }
+    }
+
+    /// <inheritdoc/>
+    public void Start(long offset, int length)
+    {
+        if (_putOff == 0) return;
+        lock (_changing) BeginPutOff();
     }
 
     /// <summary>Waits until nothing of a range is under way.</summary>
@@ -111,44 +129,77 @@ internal sealed unsafe class WriteBehind(DirectWriter direct) : IDisposable
 
     // All below under the lock.
 
-    private bool TryPrepare(out SafeFileHandle file)
+    private bool TryPrepare()
     {
-        file = null!;
         if (_isImpossible || direct.Descriptor is not { } opened) return false;
-        file = opened;
         if (_kernel is not null) return true;
         _kernel = KernelAio.TryCreate(Slots);
         _isImpossible = _kernel is null;
-        if (!_isImpossible) _memory = (byte*)NativeMemory.AlignedAlloc(Slots * SlotBytes, DirectWriter.Alignment);
-        return !_isImpossible;
+        if (_isImpossible) return false;
+        _file = opened;
+        _memory = (byte*)NativeMemory.AlignedAlloc(Slots * SlotBytes, DirectWriter.Alignment);
+        return true;
     }
 
-    // What the file system refuses (no space, above all), it refuses at once, and the guest is to be told by its write. So that no other thread takes the
-    // refusal for a failure, nothing is begun while one waits for completions.
-    private bool TryBegin(SafeFileHandle file, long offset, ReadOnlySpan<byte> data)
+    private int FreeSlot()
     {
         int free;
         while ((free = Array.FindIndex(_slots, static s => s.Length == 0)) < 0) TakeSome();
-        if (_isTaking) return false;
-        byte* buffer = _memory + (free * SlotBytes);
-        data.CopyTo(new Span<byte>(buffer, SlotBytes));
-        if (_kernel!.Submit(file, buffer, data.Length, offset, free) != 0) return false;
-        _slots[free] = new Slot(offset, data.Length, ++_begun);
+        return free;
+    }
+
+    private void Fill(int slot, long offset, ReadOnlySpan<byte> data, bool isPutOff)
+    {
+        data.CopyTo(new Span<byte>(Buffer(slot), SlotBytes));
+        _slots[slot] = new Slot(offset, data.Length, ++_begun, isPutOff);
         _underWay++;
-        Span<KernelAio.Completion> completions = stackalloc KernelAio.Completion[Slots];
+        if (isPutOff) _putOff++;
+    }
+
+    // False where the file system refuses it: then it is not under way.
+    private bool TryBegin(int slot)
+    {
+        if (_kernel!.Submit(_file!, [WriteOf(slot)], out _) == 0)
+        {
+            Free(slot);
+            return false;
+        }
+
         bool wasRefused = false;
+        Span<KernelAio.Completion> completions = stackalloc KernelAio.Completion[Slots];
         foreach (KernelAio.Completion completion in completions[.._kernel.Take(completions, wait: false, out _)])
         {
-            if (completion.Tag != free || completion.Result == data.Length) End(completion.Tag, completion.Result);
+            if (completion.Tag != slot || completion.Result == _slots[slot].Length) End(completion.Tag, completion.Result);
             else
             {
-                Free(free);
+                Free(slot);
                 wasRefused = true;
             }
         }
 
         return !wasRefused;
     }
+
+    private void BeginPutOff()
+    {
+        if (_putOff == 0) return;
+        Span<KernelAio.Write> writes = stackalloc KernelAio.Write[Slots];
+        int count = 0;
+        for (int i = 0; i < Slots; i++)
+        {
+            if (!_slots[i].IsPutOff) continue;
+            _slots[i] = _slots[i] with { IsPutOff = false };
+            writes[count++] = WriteOf(i);
+        }
+
+        _putOff = 0;
+        int begun = _kernel!.Submit(_file!, writes[..count], out int error);
+        foreach (KernelAio.Write refused in writes[begun..count]) End(refused.Tag, -error);
+    }
+
+    private KernelAio.Write WriteOf(int slot) => new((nint)Buffer(slot), _slots[slot].Length, _slots[slot].Offset, slot);
+
+    private byte* Buffer(int slot) => _memory + (slot * SlotBytes);
 
     private bool Overlaps(long offset, long length)
     {
@@ -173,6 +224,7 @@ internal sealed unsafe class WriteBehind(DirectWriter direct) : IDisposable
     // Takes what has completed, and waits for one at least; one thread does, the others wait for it. The lock is given away meanwhile.
     private void TakeSome()
     {
+        BeginPutOff();
         if (_isTaking)
         {
             Monitor.Wait(_changing);
@@ -207,6 +259,7 @@ internal sealed unsafe class WriteBehind(DirectWriter direct) : IDisposable
 
     private void Free(int slot)
     {
+        if (_slots[slot].IsPutOff) _putOff--;
         _slots[slot] = default;
         _underWay--;
     }
@@ -224,7 +277,8 @@ internal sealed unsafe class WriteBehind(DirectWriter direct) : IDisposable
     /// <param name="Offset">In the file.</param>
     /// <param name="Length">0: it is free.</param>
     /// <param name="Number">The first write is 1.</param>
-    private readonly record struct Slot(long Offset, int Length, ulong Number);
+    /// <param name="IsPutOff">The kernel does not know of it yet.</param>
+    private readonly record struct Slot(long Offset, int Length, ulong Number, bool IsPutOff);
 }
 
 /// <summary>A write that was begun and failed.</summary>

@@ -42,6 +42,10 @@ internal sealed record EvaluatedQemu(QemuKind Kind) : EvaluatedContender(NameOf(
     };
 }
 
+/// <summary>A plain file in place of a disk: what the guest and the device take by themselves. Who serves a disk in a process of its own is hardly ever faster.</summary>
+internal sealed record EvaluatedPlainFile()
+    : EvaluatedContender("plain-file", "a file in place of a disk, whose bytes were all written before: no format and no process, the guest's part and the device's alone", IsReference: true);
+
 /// <summary>A file system in memory, in the place that the second paper is about.</summary>
 /// <param name="Kind">Which.</param>
 internal sealed record EvaluatedMemoryFileSystem(MemoryFileSystemKind Kind) : EvaluatedContender(NameOf(Kind), DescriptionOf(Kind), IsReference: Kind == MemoryFileSystemKind.Ext4)

@@ -73,10 +73,13 @@ internal sealed record EvaluationPlan(EvaluationScale Scale, int Rounds, IReadOn
     }
 
     /// <summary>Size of a disk that has room for all runs of workloads on one volume.</summary>
-    public long DiskBytes(IEnumerable<EvaluationWorkload> workloads, DeviceRegime regime)
+    public long DiskBytes(IEnumerable<EvaluationWorkload> workloads, DeviceRegime regime) => Math.Max(LeastDiskBytes, NeededBytes(workloads, regime));
+
+    /// <summary>The same for a disk that is not sparse: no more than it takes, a multiple of a GiB.</summary>
+    public long NeededBytes(IEnumerable<EvaluationWorkload> workloads, DeviceRegime regime)
     {
         long taken = workloads.Sum(workload => workload.DiskBytes(SizeOn(regime))) * RunsOnAVolume;
-        return Math.Max(LeastDiskBytes, (taken + (taken >> 1)) / Granularity * Granularity + Granularity);
+        return ((taken + (taken >> 1)) / Granularity * Granularity) + Granularity;
     }
 
     /// <summary>About the space that one volume takes on the host in the end; a multiple of a GiB.</summary>

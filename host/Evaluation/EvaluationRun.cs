@@ -92,9 +92,9 @@ internal sealed class EvaluationRun(
         if (contenders.Length == 0) return;
         string what = $"{place.Name}{(regime == DeviceRegime.SlowFlush ? ", slow flush" : "")}";
         progress($"{what}, {(isCounting ? "counting" : $"round {firstRound}/{plan.Rounds}")}: setting up {contenders.Length} disks");
-        RequireSpace(plan.SpaceTaken(workloads, regime) * contenders.Length);
+        RequireSpace(contenders.Sum(contender => contender is EvaluatedPlainFile ? plan.NeededBytes(workloads, regime) : plan.SpaceTaken(workloads, regime)));
         using var volumes = new VolumeSet(place, regime, context, cancel);
-        volumes.SetUp(contenders, plan.DiskBytes(workloads, regime), isCounting, (contender, failure) => Forget(contender, isCounting, failure));
+        volumes.SetUp(contenders, plan.DiskBytes(workloads, regime), plan.NeededBytes(workloads, regime), isCounting, (contender, failure) => Forget(contender, isCounting, failure));
         for (int round = firstRound; round <= lastRound; round++)
         {
             TimeSpan begin = clock.Elapsed;

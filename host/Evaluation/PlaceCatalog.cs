@@ -12,7 +12,7 @@ internal static class PlaceCatalog
     private static readonly PlaceEntry[] s_places =
     [
         new("block", _ => WorkloadCatalog.OfBlockDevice, (making, workloads) => new BlockDevicePlace(making.Context, making.Disks, workloads)),
-        new("guest-fs", _ => WorkloadCatalog.OfGuestFileSystem, (making, workloads) => new GuestFileSystemPlace(making.Context, making.Disks, workloads)),
+        new("guest-fs", _ => WorkloadCatalog.OfGuestFileSystem, (making, workloads) => new GuestFileSystemPlace(making.Context, making.DisksAndFiles, workloads)),
         new(VirtualMachinePlace.PlaceName, _ => WorkloadCatalog.OfVirtualMachine, (making, workloads) => new VirtualMachinePlace(making.Context, making.Disks, workloads)),
         new("memory-fs", WorkloadCatalog.OfMemory, (making, workloads) => new MemoryPlace(making.Context, making.FileSystems, workloads)),
     ];
@@ -26,8 +26,10 @@ internal static class PlaceCatalog
     /// <summary>What places are made with.</summary>
     /// <param name="Context">Folders, programs, notes.</param>
     /// <param name="Disks">Who is measured where disks are.</param>
+    /// <param name="DisksAndFiles">Who is measured where a file can stand in for a disk.</param>
     /// <param name="FileSystems">Who is measured where file systems in memory are.</param>
-    private sealed record PlaceMaking(EvaluationContext Context, IReadOnlyList<EvaluatedContender> Disks, IReadOnlyList<EvaluatedContender> FileSystems);
+    private sealed record PlaceMaking(
+        EvaluationContext Context, IReadOnlyList<EvaluatedContender> Disks, IReadOnlyList<EvaluatedContender> DisksAndFiles, IReadOnlyList<EvaluatedContender> FileSystems);
 
     /// <summary>As on the command line.</summary>
     public static IEnumerable<string> Names => s_places.Select(place => place.Name);
@@ -60,9 +62,11 @@ internal static class PlaceCatalog
     public static Place[] Create(EvaluationContext context, IEnumerable<EvaluatedContender> pipelines, bool noReferences, IReadOnlyList<string> names)
     {
         QemuKind[] kinds = context.Scale == EvaluationScale.Quick ? [QemuKind.Default, QemuKind.LazyRefcounts] : [QemuKind.Default, QemuKind.LazyRefcounts, QemuKind.RawSparse];
-        EvaluatedContender[] contenders = [.. noReferences ? [] : kinds.Select(kind => new EvaluatedQemu(kind)), .. pipelines];
+        EvaluatedContender[] ours = [.. pipelines];
+        EvaluatedContender[] qemu = [.. kinds.Select(kind => new EvaluatedQemu(kind)).Where(_ => !noReferences)];
+        EvaluatedContender[] file = noReferences ? [] : [new EvaluatedPlainFile()];
         EvaluatedContender[] fileSystems = [.. Enum.GetValues<MemoryFileSystemKind>().Select(kind => new EvaluatedMemoryFileSystem(kind)).Where(each => !noReferences || !each.IsReference)];
-        var making = new PlaceMaking(context, contenders, fileSystems);
+        var making = new PlaceMaking(context, [.. qemu, .. ours], [.. qemu, .. file, .. ours], fileSystems);
         return [.. s_places.Where(place => names.Contains(place.Name)).Select(place => place.Create(making, place.Workloads(context.Scale)))];
     }
 }

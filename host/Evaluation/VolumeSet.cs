@@ -16,9 +16,10 @@ internal sealed class VolumeSet(Place place, DeviceRegime regime, EvaluationCont
     /// <summary>Sets contenders up, as many at once as there are processors: most of it is waiting.</summary>
     /// <param name="contenders">Whom.</param>
     /// <param name="diskBytes">Size of their disks.</param>
+    /// <param name="neededBytes">Of what is not sparse.</param>
     /// <param name="isCounting">Whether they are to count, rather than to be timed.</param>
     /// <param name="failed">Told who could not be set up, and why.</param>
-    public void SetUp(IEnumerable<EvaluatedContender> contenders, long diskBytes, bool isCounting, Action<EvaluatedContender, Exception> failed)
+    public void SetUp(IEnumerable<EvaluatedContender> contenders, long diskBytes, long neededBytes, bool isCounting, Action<EvaluatedContender, Exception> failed)
         => InParallel([.. contenders], contender =>
         {
             // The same name each time, so that what strategies say of an image is said once; another one where something could not be taken away.
@@ -27,7 +28,7 @@ internal sealed class VolumeSet(Place place, DeviceRegime regime, EvaluationCont
             Directory.CreateDirectory(folder);
             try
             {
-                IVolume volume = place.SetUp(contender, new VolumeRequest(folder, context.Scratch.Sockets, diskBytes, regime, isCounting, cancel));
+                IVolume volume = place.SetUp(contender, new VolumeRequest(folder, context.Scratch.Sockets, diskBytes, neededBytes, regime, isCounting, cancel));
                 lock (_lock) _volumes.Add(contender, (volume, folder));
                 place.WarmUp(volume, cancel);
             }

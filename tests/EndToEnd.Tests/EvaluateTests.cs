@@ -39,6 +39,12 @@ public sealed class EvaluateTests : Scratch
                 }
             }
 
+            // A file in place of a disk is timed and asked for flushes, and nobody counts below it.
+            JsonNode plain = Row(report, "guest-file-system", "dd-append-dsync", "plain-file");
+            Assert.True((double)plain["operationsPerSecond"]! > 0);
+            Assert.InRange((double)plain["amplification"]!["guestFlushesPerOperation"]!, 1, 3);
+            Assert.Null(plain["amplification"]!["hostFlushesPerGuestFlush"]);
+
             // ext4 asks for one flush a block for the data, and at least as many for the new size.
             Assert.InRange((double)Row(report, "guest-file-system", "dd-append-dsync", "qcow2-ordered")["amplification"]!["guestFlushesPerOperation"]!, 1, 3);
             Assert.Contains(report["papers"]!.AsArray(), figure => (string)figure!["workload"]! == "GNU dd append" && figure["ourChangePercent"] is not null);

@@ -32,15 +32,20 @@ internal sealed class GuestFileSystemPlace(EvaluationContext context, IReadOnlyL
     {
         EvaluatedPipeline => null,
         EvaluatedQemu => Programs.FirstMissing("qemu-storage-daemon", "qemu-img") is { } missing ? $"{missing} is not installed" : null,
+        EvaluatedPlainFile => regime == DeviceRegime.SlowFlush ? "nobody serves it, who could delay a flush" : null,
         _ => "it is no disk",
     };
 
     // In the slow regime QEMU stands on a disk of ours, which counts.
-    public override bool CountsWhileTimed(EvaluatedContender contender, DeviceRegime regime) => contender is EvaluatedPipeline || regime == DeviceRegime.SlowFlush;
+    public override bool CountsWhileTimed(EvaluatedContender contender, DeviceRegime regime) => contender is not EvaluatedQemu || regime == DeviceRegime.SlowFlush;
 
-    public override string CountedBy(EvaluatedContender contender, DeviceRegime regime) => contender is EvaluatedPipeline
-        ? "its own meter, in the timed rounds"
-        : regime == DeviceRegime.SlowFlush ? "the raw disk of ours that QEMU stands on, over NBD, in the timed rounds" : "a pass of its own, not timed: QEMU on a raw disk of ours, over NBD, which counts";
+    public override string CountedBy(EvaluatedContender contender, DeviceRegime regime) => contender switch
+    {
+        EvaluatedPipeline => "its own meter, in the timed rounds",
+        EvaluatedPlainFile => "nobody: a guest flush is one fsync of the file",
+        _ when regime == DeviceRegime.SlowFlush => "the raw disk of ours that QEMU stands on, over NBD, in the timed rounds",
+        _ => "a pass of its own, not timed: QEMU on a raw disk of ours, over NBD, which counts",
+    };
 
     public override void WarmUp(IVolume volume, CancellationToken cancel) => Places.WarmUp.InFolder(((IFolderVolume)volume).Folder, cancel);
 
@@ -51,6 +56,7 @@ internal sealed class GuestFileSystemPlace(EvaluationContext context, IReadOnlyL
         {
             EvaluatedPipeline ours => OpenOurs(ours, image, request),
             EvaluatedQemu qemu => OpenQemu(qemu, image, request),
+            EvaluatedPlainFile => PlainFile.Make(image, request.NeededBytes, request.Cancel),
             _ => throw new InvalidOperationException($"{contender.Name} is no disk"),
         };
         try

@@ -58,7 +58,8 @@ internal abstract class Place
 /// <param name="Folder">For images and mount points; made, empty, and deleted by the caller afterwards. Within <see cref="EvaluationScratch"/>, by which leftovers are found.</param>
 /// <param name="Sockets">Folder with a short name, for sockets; the same for all volumes.</param>
 /// <param name="DiskBytes">Size of the disk; images are sparse.</param>
+/// <param name="NeededBytes">Size that is enough, for what is not sparse.</param>
 /// <param name="Regime">On which device.</param>
 /// <param name="IsCounting">Count what reaches the host, even if that takes time.</param>
 /// <param name="Cancel">Ends the setting up.</param>
-internal sealed record VolumeRequest(string Folder, string Sockets, long DiskBytes, DeviceRegime Regime, bool IsCounting, CancellationToken Cancel);
+internal sealed record VolumeRequest(string Folder, string Sockets, long DiskBytes, long NeededBytes, DeviceRegime Regime, bool IsCounting, CancellationToken Cancel);

@@ -214,11 +214,20 @@ internal sealed class FuseSession : IDisposable
         _returning.Begin(opcode);
         if (_options.Threads > 1 && (_turn.IsSlow(isFlush) || (!isAlone && worker.HasMore()))) _turn.Pass(reader);
         worker.MoveTo(_placement.Processor);
-        FuseAnswer answer = Answer(worker, reader, bytes);
-        // Before the answer is sent: what comes upon it is not what came meanwhile.
-        _turn.Finish(reader, isFlush, worker.HasMore);
-        error = worker.Send(answer);
-        _returning.Finish(opcode);
+        reader.Plug.Set();
+        try
+        {
+            FuseAnswer answer = Answer(worker, reader, bytes);
+            // Before the answer is sent: what comes upon it is not what came meanwhile.
+            _turn.Finish(reader, isFlush, worker.HasMore);
+            error = worker.Send(answer);
+        }
+        finally
+        {
+            reader.Plug.Release();
+            _returning.Finish(opcode);
+        }
+
         return error == 0 || GoesOn(error);
     }
 

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using StoragePlugins.Media;
 
 namespace StoragePlugins.Host.Exports.Fuse;
 
@@ -191,6 +192,9 @@ internal sealed class Reader : IDisposable
         get => Volatile.Read(ref _servingSince);
         set => Volatile.Write(ref _servingSince, value);
     }
+
+    /// <summary>What its requests write begins when they were answered.</summary>
+    internal SubmissionPlug Plug { get; } = new();
 
     /// <summary>Requests that had come when it began with its own.</summary>
     internal long RequestsBefore { get; set; }

@@ -186,6 +186,8 @@ public sealed class WorkloadDefinitionTests : IDisposable
         // Areas as large as what an L2 table maps, and ten times as many runs on each volume as 128 writes of 64 KiB.
         Assert.True(plan.DiskBytes(WorkloadCatalog.OfBlockDevice, DeviceRegime.AsIs) > 20L << 30);
         Assert.InRange(plan.SpaceTaken(WorkloadCatalog.OfBlockDevice, DeviceRegime.AsIs), 1L << 29, 2L << 30);
+        // What is not sparse takes no more than it needs.
+        Assert.Equal(1L << 30, plan.NeededBytes([new DdWorkload(overwrites: false, syncsEachBlock: true)], DeviceRegime.AsIs));
         Assert.Equal(1L << 30, plan.SpaceTaken([new DdWorkload(overwrites: false, syncsEachBlock: true)], DeviceRegime.AsIs));
     }
 

@@ -12,18 +12,25 @@ public sealed partial class WriteBehindTests : IDisposable
     private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("sp-behind-");
     private readonly StorageMeter _meter = new();
 
+    private SafeFileHandle? _file;
+    private DirectWriter? _direct;
+    private WriteBehind? _behind;
+
     private string FilePath => Path.Combine(_folder.FullName, "file");
 
-    public void Dispose() => _folder.Delete(recursive: true);
+    public void Dispose()
+    {
+        _behind?.Dispose();
+        _direct?.Dispose();
+        _file?.Dispose();
+        _folder.Delete(recursive: true);
+    }
 
     [Fact]
     public void Writes_are_there_once_drained_also_where_one_took_the_place_of_another()
     {
-        File.WriteAllBytes(FilePath, new byte[4 << 20]);
-        using SafeFileHandle file = File.OpenHandle(FilePath, FileMode.Open, FileAccess.ReadWrite);
-        using var direct = new DirectWriter(file);
-        using var behind = new WriteBehind(direct);
-        if (direct.Descriptor is null) return; // a file system without O_DIRECT: FileMedium's tests see what it does then
+        WriteBehind behind = Behind(4 << 20);
+        if (_direct!.Descriptor is null) return; // a file system without O_DIRECT: FileMedium's tests see what it does then
         byte[] expected = new byte[4 << 20];
         var random = new Random(3);
         for (int i = 0; i < 400; i++)
@@ -41,10 +48,7 @@ public sealed partial class WriteBehindTests : IDisposable
     [Fact]
     public void Two_writes_of_one_place_are_never_under_way_at_once()
     {
-        File.WriteAllBytes(FilePath, new byte[1 << 20]);
-        using SafeFileHandle file = File.OpenHandle(FilePath, FileMode.Open, FileAccess.ReadWrite);
-        using var direct = new DirectWriter(file);
-        using var behind = new WriteBehind(direct);
+        WriteBehind behind = Behind(1 << 20);
         for (int i = 0; i < 100; i++)
         {
             behind.TryWrite((i % 2) * Page, new byte[2 * Page]);
@@ -59,10 +63,7 @@ public sealed partial class WriteBehindTests : IDisposable
     [InlineData(0, (WriteBehind.Slots * WriteBehind.SlotBytes) + Page)]
     public void What_does_not_fit_is_declined(int offset, int length)
     {
-        File.WriteAllBytes(FilePath, new byte[1 << 20]);
-        using SafeFileHandle file = File.OpenHandle(FilePath, FileMode.Open, FileAccess.ReadWrite);
-        using var direct = new DirectWriter(file);
-        using var behind = new WriteBehind(direct);
+        WriteBehind behind = Behind(1 << 20);
         Assert.False(behind.TryWrite(offset, new byte[length]));
         Assert.Null(behind.Drain());
     }
@@ -70,10 +71,7 @@ public sealed partial class WriteBehindTests : IDisposable
     [Fact]
     public void Nothing_is_begun_any_more_once_it_was_stopped()
     {
-        File.WriteAllBytes(FilePath, new byte[1 << 20]);
-        using SafeFileHandle file = File.OpenHandle(FilePath, FileMode.Open, FileAccess.ReadWrite);
-        using var direct = new DirectWriter(file);
-        using var behind = new WriteBehind(direct);
+        WriteBehind behind = Behind(1 << 20);
         byte[] data = [.. Enumerable.Repeat((byte)5, Page)];
         bool begun = behind.TryWrite(0, data);
         behind.Stop();
@@ -86,27 +84,77 @@ public sealed partial class WriteBehindTests : IDisposable
     public void What_the_file_system_refuses_at_once_is_declined_and_no_failure_of_a_flush()
     {
         // A file in memory that may not be written any more refuses each write, as a full file system does.
-        using SafeFileHandle file = CreateMemoryFile("sealed", AllowSealing);
-        using var direct = new DirectWriter(file);
-        using var behind = new WriteBehind(direct);
-        if (file.IsInvalid || direct.Descriptor is null) return; // tmpfs knows O_DIRECT from Linux 6.6 on
-        RandomAccess.SetLength(file, 1 << 20);
+        if (SealableBehind() is not { } behind) return;
         Assert.True(behind.TryWrite(0, new byte[Page]));
-        Assert.Equal(0, Control(file, AddSeals, SealWrite));
+        Seal();
         Assert.False(behind.TryWrite(0, new byte[Page]));
         Assert.False(behind.TryWrite(0, new byte[3 * WriteBehind.SlotBytes]));
         Assert.Null(behind.Drain());
     }
 
     [Fact]
-    public void A_file_that_is_written_and_flushed_at_random_reads_as_it_was_written()
+    public void A_write_that_was_put_off_is_begun_by_whoever_waits_for_it()
+    {
+        WriteBehind behind = Behind(4 << 20);
+        byte[] data = [.. Enumerable.Repeat((byte)7, 3 * WriteBehind.SlotBytes)];
+        if (!behind.TryWrite(0, data, isPutOff: true)) return;
+        Assert.Equal(3, behind.UnderWay);
+        Assert.NotEqual(data, File.ReadAllBytes(FilePath)[..data.Length]);
+        behind.WaitFor(WriteBehind.SlotBytes, 1);
+        Assert.True(behind.TryWrite(1 << 20, data, isPutOff: true));
+        Assert.Null(behind.Drain());
+        byte[] written = File.ReadAllBytes(FilePath);
+        Assert.Equal(data, written[..data.Length]);
+        Assert.Equal(data, written[(1 << 20)..((1 << 20) + data.Length)]);
+    }
+
+    [Fact]
+    public void More_writes_are_put_off_than_there_is_room_for()
+    {
+        WriteBehind behind = Behind(4 << 20);
+        byte[] expected = new byte[4 << 20];
+        new Random(5).NextBytes(expected);
+        for (int at = 0; at < expected.Length; at += WriteBehind.SlotBytes)
+        {
+            if (!behind.TryWrite(at, expected.AsSpan(at, WriteBehind.SlotBytes), isPutOff: true)) return;
+        }
+
+        behind.Start(0, 0);
+        Assert.Null(behind.Drain());
+        Assert.Equal(expected, File.ReadAllBytes(FilePath));
+    }
+
+    [Fact]
+    public void What_is_refused_after_it_was_put_off_fails_this_flush_and_every_later_one()
+    {
+        if (SealableBehind() is not { } behind) return;
+        Assert.True(behind.TryWrite(0, new byte[Page]));
+        Assert.Null(behind.Drain());
+        Assert.True(behind.TryWrite(Page, new byte[Page], isPutOff: true));
+        Seal();
+        behind.Start(Page, Page);
+        Assert.Equal(Page, behind.Drain()!.Offset);
+        Assert.Equal(Page, behind.Drain()!.Offset);
+        Assert.False(behind.TryWrite(0, new byte[Page], isPutOff: true));
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_file_that_is_written_and_flushed_at_random_reads_as_it_was_written(bool isPlugged)
     {
         File.WriteAllBytes(FilePath, new byte[2 << 20]);
         byte[] expected = new byte[2 << 20];
         using (IStorageMedium medium = Open())
         {
             var random = new Random(7);
-            for (int i = 0; i < 3000; i++) Step(medium, random, expected, 0, expected.Length);
+            var plug = new SubmissionPlug();
+            for (int i = 0; i < 3000; i++)
+            {
+                if (isPlugged && i % 5 == 0) plug.Set();
+                Step(medium, random, expected, 0, expected.Length);
+                if (isPlugged && i % 5 == 4) plug.Release();
+            }
         }
 
         Assert.Equal(expected, File.ReadAllBytes(FilePath));
@@ -123,7 +171,13 @@ public sealed partial class WriteBehindTests : IDisposable
             Parallel.For(0, threads, new ParallelOptions { MaxDegreeOfParallelism = threads }, t =>
             {
                 var random = new Random(t);
-                for (int i = 0; i < 500; i++) Step(medium, random, expected, t * share, share);
+                var plug = new SubmissionPlug();
+                for (int i = 0; i < 500; i++)
+                {
+                    if (t % 2 == 0) plug.Set();
+                    Step(medium, random, expected, t * share, share);
+                    plug.Release();
+                }
             });
         }
 
@@ -197,6 +251,31 @@ public sealed partial class WriteBehindTests : IDisposable
                 medium.Write(at, expected.AsSpan(at, bytes), ContentClass.GuestData);
                 break;
         }
+    }
+
+    private WriteBehind Behind(int fileBytes)
+    {
+        File.WriteAllBytes(FilePath, new byte[fileBytes]);
+        return Behind(File.OpenHandle(FilePath, FileMode.Open, FileAccess.ReadWrite));
+    }
+
+    // A file in memory that can be made to refuse each write; null where tmpfs does not know O_DIRECT (before Linux 6.6).
+    private WriteBehind? SealableBehind()
+    {
+        SafeFileHandle file = CreateMemoryFile("sealed", AllowSealing);
+        WriteBehind behind = Behind(file);
+        if (file.IsInvalid || _direct!.Descriptor is null) return null;
+        RandomAccess.SetLength(file, 1 << 20);
+        return behind;
+    }
+
+    private void Seal() => Assert.Equal(0, Control(_file!, AddSeals, SealWrite));
+
+    private WriteBehind Behind(SafeFileHandle file)
+    {
+        _file = file;
+        _direct = new DirectWriter(file);
+        return _behind = new WriteBehind(_direct);
     }
 
     private IStorageMedium Open() => new FileMediumFactory().Open(
