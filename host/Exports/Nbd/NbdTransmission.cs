@@ -3,7 +3,6 @@ using System.Diagnostics;
 using System.Runtime.InteropServices;
 using Microsoft.Extensions.Logging;
 using StoragePlugins.Host.Disks;
-using StoragePlugins.Media;
 
 namespace StoragePlugins.Host.Exports.Nbd;
 
@@ -29,7 +28,6 @@ internal sealed unsafe class NbdTransmission : IDisposable
     private readonly NbdReplySender _sender;
     private readonly RequestSlots _slots;
     private readonly WorkerLane _lane = new();
-    private readonly SubmissionPlug _plug = new();
     private readonly byte* _batch = (byte*)NativeMemory.Alloc(BatchBytes);
     private int _batched;
     private bool _hasLoggedFailure;
@@ -83,16 +81,12 @@ internal sealed unsafe class NbdTransmission : IDisposable
             bool goesOn = true;
             while (goesOn)
             {
-                _plug.Set();
                 while (goesOn && _receive.Available >= NbdProtocol.RequestBytes) goesOn = ServeNext();
-                goesOn = goesOn && SendBatch();
-                _plug.Release();
-                goesOn = goesOn && _receive.Fill();
+                goesOn = goesOn && SendBatch() && _receive.Fill();
             }
         }
         finally
         {
-            _plug.Release();
             // Workers use this object's memory until then, whatever happened here.
             _slots.WaitUntilAllReturned();
             SendBatch();
