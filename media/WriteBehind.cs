@@ -50,7 +50,7 @@ internal sealed unsafe class WriteBehind(DirectWriter direct) : IDelayedStart, I
         lock (_changing)
         {
             if (_failure is not null || !TryPrepare()) return false;
-            WaitFor(offset, data.Length);
+            TakeAllOf(offset, data.Length);
             for (int done = 0; done < data.Length; done += SlotBytes)
             {
                 int free = FreeSlot();
@@ -62,7 +62,7 @@ internal sealed unsafe class WriteBehind(DirectWriter direct) : IDelayedStart, I
                     if (isPutOff || TryBegin(free)) continue;
                 }
 
-                WaitFor(offset, data.Length);
+                TakeAllOf(offset, data.Length);
                 return false;
             }
 
@@ -81,10 +81,7 @@ internal sealed unsafe class WriteBehind(DirectWriter direct) : IDelayedStart, I
     public void WaitFor(long offset, long length)
     {
         if (_underWay == 0) return;
-        lock (_changing)
-        {
-            while (Overlaps(offset, length)) TakeSome();
-        }
+        lock (_changing) TakeAllOf(offset, length);
     }
 
     /// <summary>Whether something of a range is under way.</summary>
@@ -209,6 +206,11 @@ internal sealed unsafe class WriteBehind(DirectWriter direct) : IDelayedStart, I
         }
 
         return false;
+    }
+
+    private void TakeAllOf(long offset, long length)
+    {
+        while (Overlaps(offset, length)) TakeSome();
     }
 
     private bool IsAnyUpTo(ulong last)

@@ -75,10 +75,14 @@ public sealed class DescriptorTests : IDisposable
         using IOrderedMedium medium = Attach(new FileMedium(_path));
         byte[] data = new byte[4096], read = new byte[Bytes];
         Array.Fill(data, (byte)7);
-        medium.Write(0, data, ContentClass.GuestData);
-        long before = GC.GetAllocatedBytesForCurrentThread();
-        for (int at = 0; at < 64 * 4096; at += 4096) medium.Write(at, data, ContentClass.GuestData);
-        Assert.True(GC.GetAllocatedBytesForCurrentThread() - before < 64, "a write allocates");
+        // The best of several: what the runtime allocates for itself, now and then, is not the write's.
+        long allocated = Enumerable.Range(0, 5).Min(_ =>
+        {
+            long before = GC.GetAllocatedBytesForCurrentThread();
+            for (int at = 0; at < 64 * 4096; at += 4096) medium.Write(at, data, ContentClass.GuestData);
+            return GC.GetAllocatedBytesForCurrentThread() - before;
+        });
+        Assert.Equal(0, allocated);
         Parallel.For(0, Bytes / 4096, new ParallelOptions { MaxDegreeOfParallelism = 4 }, block =>
         {
             medium.Write(block * 4096L, data, ContentClass.GuestData);

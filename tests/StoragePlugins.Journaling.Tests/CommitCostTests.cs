@@ -1,4 +1,5 @@
 using StoragePlugins.Journaling.Tests.Doubles;
+using StoragePlugins.Tests;
 
 namespace StoragePlugins.Journaling.Tests;
 
@@ -108,10 +109,10 @@ public sealed class CommitCostTests
         byte[] entry = new byte[8];
         byte[] buffer = new byte[65536];
         for (int i = 0; i < 40; i++) Once(i);
-        long before = GC.GetAllocatedBytesForCurrentThread();
-        for (int i = 0; i < 10; i++) Once(i);
-        long allocated = GC.GetAllocatedBytesForCurrentThread() - before;
-        Assert.True(allocated == 0, $"{allocated} bytes");
+        Assert.Equal(0, Allocations.Of(() =>
+        {
+            for (int i = 0; i < 10; i++) Once(i);
+        }));
 
         void Once(int i)
         {

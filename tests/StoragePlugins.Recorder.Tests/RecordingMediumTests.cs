@@ -232,10 +232,7 @@ public sealed class RecordingMediumTests : IDisposable
             }
         }
 
-        Work();
-        long before = GC.GetAllocatedBytesForCurrentThread();
-        Work();
-        Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
+        Assert.Equal(0, Allocations.Of(Work));
     }
 
     public void Dispose()

@@ -180,7 +180,7 @@ public sealed class PluginLoadingTests
         using var fixture = new Fixture();
         string path = fixture.Write("Toy/Toy.dll", whole[..1000]);
         File.SetLastWriteTimeUtc(path, DateTime.UtcNow);
-        var time = new RacingTime(() => File.SetLastWriteTimeUtc(path, DateTime.UtcNow));
+        var time = new RacingTime(now => File.SetLastWriteTimeUtc(path, now));
         using PluginCatalog catalog = fixture.Scan(time: time);
         Assert.Equal("SP1004", Assert.Single(catalog.Plugins).Findings[0].Code);
         Assert.Equal(PluginDiscovery.MaxCopyPolls, time.Waits);
@@ -202,8 +202,11 @@ public sealed class PluginLoadingTests
     }
 
     /// <summary>Timers fire at once, and each of them counts as one more write of the copy.</summary>
-    private sealed class RacingTime(Action onWait) : TimeProvider
+    /// <summary>A clock that goes on only while somebody waits, however long this machine takes in between.</summary>
+    private sealed class RacingTime(Action<DateTime> onWait) : TimeProvider
     {
+        private DateTime _now = DateTime.UtcNow;
+
         public int Waits { get; private set; }
 
         public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period)
@@ -211,17 +214,13 @@ public sealed class PluginLoadingTests
             if (dueTime == PluginDiscovery.CopyPollInterval)
             {
                 Waits++;
-                onWait();
+                onWait(_now += dueTime);
                 dueTime = TimeSpan.Zero;
             }
 
             return base.CreateTimer(callback, state, dueTime, period);
         }
 
-        public override DateTimeOffset GetUtcNow()
-        {
-            onWait();
-            return base.GetUtcNow();
-        }
+        public override DateTimeOffset GetUtcNow() => _now;
     }
 }
