@@ -62,7 +62,7 @@ internal sealed class EvaluationSession(EvaluationContext context, EvaluationPla
             Host = host,
             Versions = versions,
             Contenders = [.. places.SelectMany(place => place.Contenders).Where(contender => rows.Any(row => row.Contender == contender.Name)).DistinctBy(contender => contender.Name)
-                .Select(contender => new ContenderFacts(contender.Name, contender.Description, contender.IsReference, contender.Name == BuiltInPipelines.Default))],
+                .OrderByDescending(contender => contender.IsReference).Select(contender => new ContenderFacts(contender.Name, contender.Description, contender.IsReference, contender.Name == BuiltInPipelines.Default))],
             Workloads = [.. places.SelectMany(place => place.Workloads).Where(workload => rows.Any(row => row.Workload == workload.Name)).DistinctBy(workload => workload.Name).Select(workload => workload.Facts)],
             Rows = rows,
             Papers = PaperComparison.Of(rows),
